@@ -1,0 +1,1 @@
+"""The BentoML service: HTTP in, components at work, HTTP out."""

@@ -1,0 +1,1 @@
+"""Message to typed command to an answer made from results only."""

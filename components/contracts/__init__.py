@@ -1,0 +1,1 @@
+"""What every other room agrees on: records, tables, messages, commands, parameters, artefacts and errors."""

@@ -1,0 +1,262 @@
+"""Requests and responses of the service: flat JSON, versioned by path, our words throughout."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from components.contracts.records import Event, Id, Product
+
+
+class Message(BaseModel):
+    """Base of all messages: an unknown field is an error, so that a typo is never ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Filters(Message):
+    """Hard constraints on products. A product matches if ONE variant meets all variant-level ones.
+
+    Variant-level: price, options (colour, size), stock. `exclude` holds values that must not match.
+    """
+
+    category: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    brand: tuple[str, ...] = ()
+    price_min: Annotated[int, Field(ge=0)] | None = None
+    price_max: Annotated[int, Field(ge=0)] | None = None
+    currency: str | None = None
+    min_rating: Annotated[float, Field(ge=0, le=5)] | None = None
+    in_stock: bool | None = None
+    promotion: bool | None = None
+    attributes: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="product attribute or variant option to accepted values"
+    )
+    terms: tuple[str, ...] = Field(default=(), description="words that the product's text must hold")
+    exclude: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict,
+        description="brand | type | category | terms | any attribute to values that must not match",
+    )
+
+
+class Reason(Message):
+    """Why a product is shown. `evidence` are ids of the events or products that carried it."""
+
+    kind: str
+    text: str
+    evidence: tuple[str, ...] = ()
+    counterfactual_rank: int | None = None
+
+
+class ScoredProduct(Message):
+    """One product of an answer, with what put it there."""
+
+    product_id: Id
+    title: str
+    price_minor: int | None
+    currency: str
+    score: float
+    rank: Annotated[int, Field(ge=1)]
+    origin: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    variant_id: str | None = None
+    list_price_minor: int | None = None
+    brand: str | None = None
+    category: tuple[str, ...] = ()
+    available: bool = True
+    sponsored: bool = False
+    offers: tuple[str, ...] = ()
+    purchase_probability: float | None = None
+
+
+class Answer(Message):
+    """What every list response carries."""
+
+    request_id: str
+    slate_id: str
+    model_version: str
+    degraded: tuple[str, ...] = Field(default=(), description="which parts were missing; empty = all well")
+    products: tuple[ScoredProduct, ...]
+
+
+class SearchRequest(Message):
+    """`POST /v1/search`."""
+
+    query: Annotated[str, Field(max_length=1000)]
+    visitor_id: Id | None = None
+    session_id: Id | None = None
+    filters: Filters | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: str | None = None
+    sort: Literal["relevance", "price", "-price", "rating", "newest"] = "relevance"
+
+
+class Span(Message):
+    """Which words of the query became which constraint."""
+
+    start: int
+    end: int
+    text: str
+    field: str
+    value: Any
+
+
+class Facet(Message):
+    """Counts under the current filters."""
+
+    field: str
+    values: tuple[tuple[str, int], ...]
+
+
+class Relaxation(Message):
+    """One way out of an empty result: what to drop and how many products that brings."""
+
+    drop: tuple[str, ...]
+    hits: int
+
+
+class SearchResponse(Answer):
+    """What was understood, and the products."""
+
+    query: str
+    corrected_query: str | None = None
+    understood: Filters = Filters()
+    spans: tuple[Span, ...] = ()
+    intent: str | None = None
+    total: int = 0
+    facets: tuple[Facet, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    cursor: str | None = None
+
+
+class RecentEvent(Message):
+    """A short form of an interaction that the caller knows of and the service may not."""
+
+    kind: Literal["click", "basket_add", "basket_remove", "purchase", "rating"]
+    product_id: Id
+
+
+class RecommendRequest(Message):
+    """`POST /v1/recommend`."""
+
+    visitor_id: Id | None = None
+    recent: tuple[RecentEvent, ...] = ()
+    surface: str = "home"
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    filters: Filters | None = None
+
+
+class RecommendResponse(Answer):
+    """A slate."""
+
+    surface: str
+
+
+class SimilarRequest(Message):
+    """`POST /v1/similar`."""
+
+    product_id: Id
+    visitor_id: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
+
+
+class SuggestRequest(Message):
+    """`POST /v1/suggest`."""
+
+    prefix: Annotated[str, Field(max_length=200)]
+    visitor_id: Id | None = None
+    limit: Annotated[int, Field(ge=1, le=20)] = 8
+
+
+class Suggestion(Message):
+    """One completion, category or associated query."""
+
+    text: str
+    kind: Literal["query", "category", "brand", "product", "related"]
+
+
+class SuggestResponse(Message):
+    """Completions, best first."""
+
+    suggestions: tuple[Suggestion, ...]
+
+
+class EventsRequest(Message):
+    """`POST /v1/events`: items are checked one by one, so one bad event does not lose the others."""
+
+    events: Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)]
+
+
+class RejectedEvent(Message):
+    """An event that was not accepted, by its index in the request, and why."""
+
+    index: int
+    reason: str
+
+
+class EventsResponse(Message):
+    """Accepted means durable."""
+
+    accepted: int
+    duplicates: int
+    rejected: tuple[RejectedEvent, ...] = ()
+
+
+class ProductsRequest(Message):
+    """`POST /v1/products`: new or changed products; searchable and rankable when this returns."""
+
+    products: Annotated[tuple[Product, ...], Field(min_length=1, max_length=1000)]
+
+
+class TurnRequest(Message):
+    """`POST /v1/assistant/turn`."""
+
+    session_id: Id
+    visitor_id: Id
+    message: Annotated[str, Field(max_length=20_000)] = ""
+    request_id: Id | None = None
+    confirm_id: str | None = None
+
+
+class Claim(Message):
+    """A fact in a reply and the record it comes from."""
+
+    kind: Literal["price", "stock", "attribute", "count", "rating", "total", "superlative", "offer", "title"]
+    text: str
+    source: str
+    value: Any = None
+
+
+class Confirmation(Message):
+    """An action that waits for consent; `id` is bound to the exact arguments."""
+
+    id: str
+    summary: str
+    total_minor: int | None = None
+    currency: str | None = None
+
+
+class ExecutedCommand(Message):
+    """A typed command of this turn and what became of it."""
+
+    type: str
+    args: dict[str, Any] = Field(default_factory=dict)
+    status: Literal["done", "pending", "refused", "failed"] = "done"
+    origin: Literal["rules", "classifier", "llm"] = "rules"
+
+
+class TurnResponse(Message):
+    """`reply` is made from results only; `claims` lists each fact in it with its source."""
+
+    request_id: str
+    model_version: str
+    reply: str
+    commands: tuple[ExecutedCommand, ...] = ()
+    products: tuple[ScoredProduct, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    state: dict[str, Any] = Field(default_factory=dict)
+    question: bool = False
+    choices: tuple[str, ...] = ()
+    confirmation: Confirmation | None = None
+    degraded: tuple[str, ...] = ()

@@ -1,0 +1,292 @@
+"""`params.yaml`, typed: one section per stage, plus `serve`, `monitor` and `promote`.
+
+An unknown key, a wrong type or a value out of range is an error that names it.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from components.contracts.errors import ParamsError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """Base of all sections: an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+
+
+class CsvSource(Section):
+    """Bring your own data: a file of interactions and a mapping from its columns to ours."""
+
+    path: str | None = None
+    products_path: str | None = None
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="ours: theirs, for instance {visitor_id: user_id}"
+    )
+    delimiter: str | None = None
+    encoding: str | None = None
+    kind: Literal["click", "basket_add", "purchase", "rating"] | None = None
+    currency: str = "USD"
+
+
+class AmazonSource(Section):
+    """The public review format, or the `user item item ...` sequence files of the literature."""
+
+    reviews_path: str | None = None
+    metadata_path: str | None = None
+    sequences_path: str | None = None
+    kind: Literal["purchase", "rating"] = "rating"
+
+
+class SyntheticSource(Section):
+    """A seeded shop whose truth is known."""
+
+    visitors: Positive = 300
+    products: Positive = 240
+    weeks: Positive = 26
+
+
+class ServingLogSource(Section):
+    """The service's own database as a source, added to `base`."""
+
+    url: str | None = None
+    base: Literal["journey", "synthetic", "csv", "amazon", "none"] = "none"
+
+
+class IngestParams(Section):
+    """Which source, and how it becomes canonical tables."""
+
+    source: Literal["journey", "amazon", "csv", "synthetic", "serving_log"] = "journey"
+    seed: int = 7
+    timezone: str = "America/New_York"
+    csv: CsvSource = CsvSource()
+    amazon: AmazonSource = AmazonSource()
+    synthetic: SyntheticSource = SyntheticSource()
+    serving_log: ServingLogSource = ServingLogSource()
+
+
+class ValidateParams(Section):
+    """What blocks, and how much may be quarantined."""
+
+    max_quarantined_share: Share = 0.05
+    max_volume_change: Annotated[float, Field(gt=0)] = 0.5
+
+
+class CatalogueParams(Section):
+    """How the product table is finished."""
+
+    min_category_products: Positive = 1
+
+
+class SessionsParams(Section):
+    """How a visitor's stream is cut."""
+
+    gap_minutes: Positive = 30
+
+
+class ClickthroughsParams(Section):
+    """How slates are joined with what followed."""
+
+    attribution_hours: Positive = 24
+
+
+class SplitParams(Section):
+    """One global cut-off by shop week; null takes the given share of weeks from the end."""
+
+    valid_from_week: int | None = 45
+    test_from_week: int | None = 49
+    valid_share: Share = 0.1
+    test_share: Share = 0.1
+    min_purchases: Positive = 20
+    min_basket: Positive = 3
+
+
+class PretrainParams(Section):
+    """Continued masked-language modelling on the shop's own text."""
+
+    init: Literal["packaged", "scratch", "path"] = "packaged"
+    path: str | None = None
+    seed: int = 7
+    seconds: Annotated[float, Field(ge=0)] = 60.0
+    batch_size: Positive = 64
+    learning_rate: float = 5e-5
+    mask_share: Share = 0.15
+    max_tokens: Positive = 48
+    warmup_share: Share = 0.1
+    weight_decay: float = 0.01
+    width: Positive = 128
+    layers: Positive = 2
+    heads: Positive = 4
+    vocabulary: Positive = 8000
+
+
+class FinetuneParams(Section):
+    """Contrastive fine-tuning on query-product and product-product pairs."""
+
+    seed: int = 7
+    seconds: Annotated[float, Field(ge=0)] = 120.0
+    batch_size: Positive = 64
+    learning_rate: float = 3e-5
+    temperature: float = 0.05
+    hard_negatives: int = 1
+    max_tokens: Positive = 32
+    warmup_share: Share = 0.1
+    weight_decay: float = 0.01
+    dropout: Share = 0.1
+    patience: Positive = 3
+
+
+class IndexParams(Section):
+    """Lexical and vector index."""
+
+    vectors: Literal["flat", "hnsw"] = "flat"
+    title_weight: float = 3.0
+    brand_weight: float = 1.0
+    category_weight: float = 1.5
+    description_weight: float = 0.5
+    quantise: bool = False
+
+
+class TrainSasrecParams(Section):
+    """The sequential Transformer."""
+
+    seed: int = 7
+    width: Positive = 64
+    layers: Positive = 2
+    heads: Positive = 2
+    dropout: Share = 0.2
+    max_events: Positive = 200
+    batch_size: Positive = 64
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    epochs: Positive = 12
+    seconds: Annotated[float, Field(gt=0)] = 210.0
+    patience: Positive = 3
+    loss: Literal["full_softmax", "sampled_softmax", "gbce"] = "full_softmax"
+    negatives: Positive = 256
+    text_fusion: bool = True
+
+
+class TrainRankerParams(Section):
+    """Candidate quotas and the boosted-tree ranker."""
+
+    seed: int = 7
+    trees: Positive = 400
+    leaves: Positive = 31
+    learning_rate: float = 0.05
+    windows: Positive = 6
+    window_weeks: Positive = 4
+    half_life_weeks: float = 13.0
+    neighbours: Positive = 100
+    svd_dimensions: Positive = 64
+
+
+class TrainClassifierParams(Section):
+    """The assistant's intent classifier."""
+
+    seed: int = 7
+    seconds: Annotated[float, Field(ge=0)] = 30.0
+    utterances: Positive = 4000
+
+
+class EvaluateParams(Section):
+    """Protocols run by the pipeline."""
+
+    seed: int = 7
+    bootstrap: Positive = 1000
+    k: Positive = 10
+    cold_from_week: int = 27
+    cold_to_week: int = 39
+
+
+class ServeParams(Section):
+    """The service."""
+
+    clock: Literal["data", "wall"] = "data"
+    state_url: str | None = None
+    max_limit: Positive = 100
+    exploration: Share = 0.0
+    workers: Positive = 1
+
+
+class MonitorParams(Section):
+    """Drift windows and thresholds."""
+
+    window_weeks: Positive = 4
+    false_alarm_rate: Share = 0.05
+    resamples: Positive = 200
+    seed: int = 7
+
+
+class PromoteParams(Section):
+    """The gate between champion and challenger."""
+
+    metric: str = "ndcg@10"
+    max_loss: float = 0.002
+    min_over_baseline: float = 0.0
+    keep_releases: Positive = 5
+
+
+class Params(Section):
+    """The whole file."""
+
+    ingest: IngestParams = IngestParams()
+    validate_: ValidateParams = Field(default=ValidateParams(), alias="validate")
+    catalogue: CatalogueParams = CatalogueParams()
+    sessions: SessionsParams = SessionsParams()
+    clickthroughs: ClickthroughsParams = ClickthroughsParams()
+    split: SplitParams = SplitParams()
+    pretrain: PretrainParams = PretrainParams()
+    finetune: FinetuneParams = FinetuneParams()
+    index: IndexParams = IndexParams()
+    train_sasrec: TrainSasrecParams = TrainSasrecParams()
+    train_ranker: TrainRankerParams = TrainRankerParams()
+    train_classifier: TrainClassifierParams = TrainClassifierParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    serve: ServeParams = ServeParams()
+    monitor: MonitorParams = MonitorParams()
+    promote: PromoteParams = PromoteParams()
+
+
+def parse_params(data: Any, *, origin: str = "params.yaml") -> Params:
+    """Check a decoded parameter file.
+
+    Raises:
+        ParamsError: names every key that is unknown, of the wrong type or out of range.
+    """
+    if not isinstance(data, dict):
+        raise ParamsError(f"{origin}: expected a mapping of sections, found {type(data).__name__}.")
+    try:
+        return Params.model_validate(data)
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(str(part) for part in item['loc'])}: "
+            + ("unknown key" if item["type"] == "extra_forbidden" else f"{item['msg']} (got {item['input']!r})")
+            for item in error.errors()
+        )
+        raise ParamsError(f"{origin}: {problems}. See components/contracts/params.py for what is allowed.") from error
+
+
+def load_params(path: Path) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        ParamsError: absent, not YAML, or not valid.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ParamsError(f"{path}: no such file. Run from the project's root or pass --params.") from error
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" line {where.line + 1}" if where else ""
+        raise ParamsError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}.") from error
+    return parse_params(data if data is not None else {}, origin=str(path))

@@ -1,0 +1,1 @@
+"""Raw lines in, canonical tables out: sources, catalogue, sessions, clickthroughs and splits."""

@@ -1,0 +1,1 @@
+"""Assignment, sample ratio, sequential tests and interleaving."""

@@ -1,0 +1,1 @@
+"""What a commercial team decides: promotions, sponsored results, launches, bundles and rules."""

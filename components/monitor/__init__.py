@@ -1,0 +1,1 @@
+"""Drift and quality over time, and what to do about it."""

@@ -1,0 +1,1 @@
+"""Visitor history to a slate of products with reasons."""

@@ -1,0 +1,1 @@
+"""Content-addressed releases, the gate between champion and challenger, and who served when."""

@@ -1,0 +1,1 @@
+"""Steps that cross rooms: evaluate, package, replay, forget and the benchmarks."""

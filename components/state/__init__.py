@@ -1,0 +1,1 @@
+"""The service's durable state in SQL: events, baskets, preferences, sessions and audit."""

@@ -1,0 +1,1 @@
+"""Words to vectors: normalising, pre-training, fine-tuning and serving the text encoder."""

@@ -1,0 +1,1 @@
+"""Decides whether tables may go on: expectations, quarantine and the validation report."""

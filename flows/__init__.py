@@ -1,0 +1,1 @@
+"""Prefect flows: when, again and whether; what is made from which stays with DVC."""

@@ -1,0 +1,1 @@
+"""Tests, from many and fast to few and slow."""

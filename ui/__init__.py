@@ -1,0 +1,1 @@
+"""The Gradio pages: they talk to the service over HTTP and to nothing else."""
