@@ -1,0 +1,54 @@
+"""Write the result tables of the README from `reports/`: `python -m docs.tables`.
+
+A table stands between `<!-- table: REPORT SLICE COLUMN ... -->` and `<!-- end -->`; everything
+between is replaced. `tests/architecture/test_readme.py` fails when they differ.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+PATTERN = re.compile(r"<!-- table: (\S+) (\S+) ([^>]+?) -->\n(.*?)<!-- end -->", re.DOTALL)
+
+
+def sections(text: str) -> list[tuple[str, str]]:
+    """Return (report, slice) of every generated table in `text`."""
+    return [(match[1], match[2]) for match in PATTERN.finditer(text)]
+
+
+def _cell(row: dict[str, Any], column: str) -> str:
+    value = row.get(column)
+    if value is None:
+        return ""
+    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
+    spread = f" ({low:.4f} to {high:.4f})" if low is not None and high is not None else ""
+    return f"{value:.4f}{spread}" if isinstance(value, float) else str(value)
+
+
+def table(report: dict[str, Any], slice_: str, columns: list[str]) -> str:
+    """Return one slice of a report as a Markdown table; the shipped row is bold."""
+    lines = [f"| model | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
+    for row in report["rows"]:
+        if row.get("slice", "all") != slice_:
+            continue
+        name = f"**{row['model']}**" if row.get("shipped") else row["model"]
+        lines.append(f"| {name} | {' | '.join(_cell(row, c) for c in columns)} |")
+    return "\n".join(lines) + "\n"
+
+
+def render(text: str, reports: Path) -> str:
+    """Return `text` with every generated table written anew from `reports`."""
+
+    def _replace(match: re.Match[str]) -> str:
+        report = json.loads((reports / f"{match[1]}.json").read_text())
+        body = table(report, match[2], match[3].split())
+        return f"<!-- table: {match[1]} {match[2]} {match[3]} -->\n{body}<!-- end -->"
+
+    return PATTERN.sub(_replace, text)
+
+
+if __name__ == "__main__":
+    path = ROOT / "README.md"
+    path.write_text(render(path.read_text(), ROOT / "reports"))
