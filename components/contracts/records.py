@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 Id = Annotated[str, Field(min_length=1, max_length=128)]
-Minor = Annotated[int, Field(ge=0, le=10**12, description="money in minor units, for instance cents")]
+Minor = Annotated[
+    int, Field(ge=0, le=10**12, description="money in minor units, for instance cents")
+]
 
 
 class Record(BaseModel):
@@ -166,3 +168,28 @@ Event = Annotated[
     Field(discriminator="kind"),
 ]
 INTERACTION_KINDS = ("click", "basket_add", "basket_remove", "purchase", "rating")
+
+
+class BasketLine(Record):
+    """So many pieces of a product in a basket; no `variant_id` where there is one form."""
+
+    product_id: Id
+    variant_id: Id | None = None
+    quantity: Annotated[int, Field(ge=1, le=9999)] = 1
+
+
+class OrderLine(BasketLine):
+    """What was ordered; `price_minor` is what one piece cost then."""
+
+    price_minor: Minor | None = None
+
+
+class Order(Record):
+    """A placed order. `total_minor` is what was charged, offers included."""
+
+    order_id: Id
+    lines: tuple[OrderLine, ...]
+    total_minor: Minor | None = None
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = "USD"
+    status: str = "placed"
+    at: AwareDatetime | None = None
