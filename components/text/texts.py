@@ -1,0 +1,103 @@
+"""Which words stand for a product: the one text that is encoded, hashed and cached.
+
+The same text comes out of a `Product` and out of a row of the products table, so that a product
+posted to the service gets the vector that the pipeline would have given it.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from components.contracts.records import Product
+
+_SPACES = re.compile(r"\s+")
+# Attributes that say nothing about what a product is, or that change without the product changing.
+_LEFT_OUT = frozenset({"stock", "price", "sku", "id", "url", "image", "images", "manufacturer_id"})
+_MAX_CHARACTERS = 600
+
+
+def clean(text: str) -> str:
+    r"""Return text as it is hashed and encoded: NFKC, single spaces; case is kept.
+
+    >>> clean(" Milk\n１２ oz ")
+    'Milk 12 oz'
+    """
+    return _SPACES.sub(" ", unicodedata.normalize("NFKC", text)).strip()
+
+
+def text_hash(text: str) -> str:
+    """Return 32 hex digits that name the cleaned text."""
+    return hashlib.sha256(clean(text).encode()).hexdigest()[:32]
+
+
+def _attribute_words(attributes: Mapping[str, Any]) -> list[str]:
+    words = []
+    for name in sorted(attributes):
+        value = attributes[name]
+        if name.casefold() in _LEFT_OUT or value is None or isinstance(value, bool | dict):
+            continue
+        parts = value if isinstance(value, list | tuple) else [value]
+        words.extend(str(part) for part in parts if isinstance(part, str))
+    return words
+
+
+def compose(
+    title: str,
+    *,
+    brand: str | None = None,
+    category: Iterable[str] = (),
+    type_: str | None = None,
+    description: str = "",
+    attributes: Mapping[str, Any] | None = None,
+) -> str:
+    """Compose the text of a product, most telling words first; a part already said is left out.
+
+    The order matters, since an encoder reads only its first tokens: title, type, category from
+    narrow to wide, brand, attributes, description.
+
+    >>> compose("Whole milk, 1 gal", category=("Grocery", "Milk"), brand="Acme", type_="Milk")
+    'Whole milk, 1 gal. Grocery. Acme'
+    """
+    parts = [clean(title)]
+    said = parts[0].casefold()
+    rest = [type_ or "", *reversed(list(category)), brand or ""]
+    for part in [*rest, *_attribute_words(attributes or {}), description]:
+        part = clean(part)
+        if part and part.casefold() not in said:
+            parts.append(part)
+            said = f"{said} {part.casefold()}"
+    return ". ".join(part for part in parts if part)[:_MAX_CHARACTERS]
+
+
+def product_text(product: Product) -> str:
+    """Return the text that stands for one product."""
+    return compose(
+        product.title,
+        brand=product.brand,
+        category=product.category,
+        type_=product.type,
+        description=product.description,
+        attributes=product.attributes,
+    )
+
+
+def product_texts(products: pl.DataFrame) -> list[str]:
+    """Return the text of every row of the products table, in its order."""
+    return [
+        compose(
+            row["title"],
+            brand=row["brand"],
+            category=tuple(part for part in row["category"].split(" > ") if part),
+            type_=row["type"],
+            description=row["description"],
+            attributes=json.loads(row["attributes"] or "{}"),
+        )
+        for row in products.select(
+            "title", "brand", "category", "type", "description", "attributes"
+        ).iter_rows(named=True)
+    ]
