@@ -373,17 +373,18 @@ class Store:
             if quantity <= 0:
                 connection.execute(delete(BasketRow).where(*line))
                 return
-            if connection.execute(
-                update(BasketRow).where(*line).values(quantity=quantity)
-            ).rowcount:
-                return
+            row = {
+                "visitor_id": visitor_id,
+                "product_id": product_id,
+                "variant_id": variant_id or "",
+                "quantity": quantity,
+                "place": self._next_place(connection, BasketRow, visitor_id),
+            }
+            statement = self._insert(BasketRow).values(**row)
             connection.execute(
-                insert(BasketRow).values(
-                    visitor_id=visitor_id,
-                    product_id=product_id,
-                    variant_id=variant_id or "",
-                    quantity=quantity,
-                    place=self._next_place(connection, BasketRow, visitor_id),
+                statement.on_conflict_do_update(
+                    index_elements=["visitor_id", "product_id", "variant_id"],
+                    set_={"quantity": quantity},
                 )
             )
 
@@ -473,8 +474,10 @@ class Store:
                 "body": order.model_dump_json(),
             }
             statement = self._insert(OrderRow).values(**row)
-            statement = statement.on_conflict_do_nothing(index_elements=["visitor_id", "order_id"])
-            is_new = connection.execute(statement).rowcount > 0
+            statement = statement.on_conflict_do_nothing(
+                index_elements=["visitor_id", "order_id"]
+            ).returning(OrderRow.order_id)
+            is_new = connection.execute(statement).first() is not None
             if is_new and clear_basket:
                 connection.execute(delete(BasketRow).where(BasketRow.visitor_id == visitor_id))
             return is_new

@@ -128,9 +128,13 @@ def test_sessions_and_answers_belong_to_one_visitor(store):
 
 
 def test_together_is_all_or_nothing(store):
-    with pytest.raises(RuntimeError, match="half-way"), store.together():
-        store.basket_set("v1", "p1", None, 1)
-        raise RuntimeError("half-way")
+    def stop_half_way():
+        with store.together():
+            store.basket_set("v1", "p1", None, 1)
+            raise RuntimeError("half-way")
+
+    with pytest.raises(RuntimeError, match="half-way"):
+        stop_half_way()
     assert store.basket("v1") == []
     with store.together():
         store.basket_set("v1", "p1", None, 1)
