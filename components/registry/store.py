@@ -87,6 +87,12 @@ class Release:
     release_id: str
     folder: Path
     manifest: Manifest
+    registered_at: str = ""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The shipped ranking's figures in the release's own reports, for lists and pages."""
+        return self.manifest.metrics
 
     @property
     def reports(self) -> Path:
@@ -127,6 +133,15 @@ def release_id_of(files: Mapping[str, str]) -> str:
     True
     """
     return sha256_of_json(dict(files))[:ID_LENGTH]
+
+
+def headline(reports: Path) -> dict[str, float]:
+    """Return the shipped row's figures over all visitors in the next-basket report, if there."""
+    document = _read_json(reports / "p1_next_basket.json") or {}
+    for row in document.get("rows", []):
+        if row.get("shipped") is True and row.get("slice", "all") == "all":
+            return {k: float(v) for k, v in row.items() if isinstance(v, float)}
+    return {}
 
 
 def fold(history: list[HistoryEntry]) -> RegistryState:
@@ -243,6 +258,7 @@ class Registry:
                         params_sha256=sha256_of(staging / "params.json"),
                         files=files,
                         packages=package_versions(PACKAGES),
+                        metrics=headline(staging / "reports"),
                         notes={"git_commit": git_commit, "release_id": release_id},
                     )
                     write_json(staging / MANIFEST_NAME, manifest.model_dump(mode="json"))
@@ -277,20 +293,21 @@ class Registry:
         if verify:
             self.verify(folder.name)
         try:
-            return Release(folder.name, folder, read_manifest(folder, verify=False))
+            manifest = read_manifest(folder, verify=False)
         except ArtefactError as error:
             raise RegistryError(str(error)) from error
+        times = [
+            entry.at
+            for entry in self._read_history()
+            if entry.action == "register" and entry.release_id == folder.name
+        ]
+        return Release(folder.name, folder, manifest, times[-1] if times else "")
 
     def releases(self) -> list[Release]:
-        """Return all releases in the order in which they were registered."""
-        order = fold(self._read_history()).registered
-        known = self._release_ids()
-        return [
-            self.release(name)
-            for name in sorted(
-                known, key=lambda n: (n in order, order.index(n) if n in order else 0, n)
-            )
-        ]
+        """Return all releases, the newest registration first."""
+        order = {name: place for place, name in enumerate(fold(self._read_history()).registered)}
+        known = sorted(self._release_ids(), key=lambda name: (-order.get(name, -1), name))
+        return [self.release(name) for name in known]
 
     def verify(self, release_id: str) -> None:
         """Check every byte of a release against its manifest, and its id against its content.

@@ -25,7 +25,9 @@ def make_run(root: Path, text: str) -> tuple[Path, Path]:
         ) as folder:
             (folder / "model.txt").write_text(text)
     (root / "reports").mkdir(exist_ok=True)
-    (root / "reports" / "p1_next_basket.json").write_text(json.dumps({"text": text}))
+    (root / "reports" / "p1_next_basket.json").write_text(
+        json.dumps({"text": text, "rows": [{"shipped": True, "slice": "all", "ndcg@10": 0.3}]})
+    )
     (root / "reports" / "p8_drift.json").write_text("{}")
     return root / "artefacts", root / "reports"
 
@@ -45,9 +47,10 @@ def test_equal_content_is_one_release_and_other_content_another(registry, tmp_pa
     again = registered(registry, tmp_path, "one")
     other = registered(registry, tmp_path, "two")
     assert first.release_id == again.release_id != other.release_id
-    assert [r.release_id for r in registry.releases()] == [first.release_id, other.release_id]
+    assert [r.release_id for r in registry.releases()] == [other.release_id, first.release_id]
     assert [entry.action for entry in registry.history()] == ["register", "register"]
     assert first.git_commit == "abc"
+    assert first.registered_at == registry.history()[0].at
 
 
 def test_a_release_holds_what_serving_needs_and_no_more(registry, tmp_path):
@@ -58,6 +61,7 @@ def test_a_release_holds_what_serving_needs_and_no_more(registry, tmp_path):
         "train_ranker/manifest.json",
         "train_ranker/model.txt",
     ]
+    assert release.metrics == {"ndcg@10": 0.3}
     assert json.loads((release.folder / "params.json").read_text()) == {"ingest": {"seed": 7}}
 
 
