@@ -31,7 +31,9 @@ class Filters(Message):
     attributes: dict[str, tuple[str, ...]] = Field(
         default_factory=dict, description="product attribute or variant option to accepted values"
     )
-    terms: tuple[str, ...] = Field(default=(), description="words that the product's text must hold")
+    terms: tuple[str, ...] = Field(
+        default=(), description="words that the product's text must hold"
+    )
     exclude: dict[str, tuple[str, ...]] = Field(
         default_factory=dict,
         description="brand | type | category | terms | any attribute to values that must not match",
@@ -74,7 +76,9 @@ class Answer(Message):
     request_id: str
     slate_id: str
     model_version: str
-    degraded: tuple[str, ...] = Field(default=(), description="which parts were missing; empty = all well")
+    degraded: tuple[str, ...] = Field(
+        default=(), description="which parts were missing; empty = all well"
+    )
     products: tuple[ScoredProduct, ...]
 
 
@@ -221,7 +225,9 @@ class TurnRequest(Message):
 class Claim(Message):
     """A fact in a reply and the record it comes from."""
 
-    kind: Literal["price", "stock", "attribute", "count", "rating", "total", "superlative", "offer", "title"]
+    kind: Literal[
+        "price", "stock", "attribute", "count", "rating", "total", "superlative", "offer", "title"
+    ]
     text: str
     source: str
     value: Any = None
@@ -260,3 +266,190 @@ class TurnResponse(Message):
     choices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
     degraded: tuple[str, ...] = ()
+
+
+class ProductsResponse(Message):
+    """How many products were taken; each is searchable and rankable now."""
+
+    request_id: str
+    model_version: str
+    accepted: int
+
+
+class ExplainRequest(Message):
+    """`POST /v1/explain`."""
+
+    product_id: Id
+    visitor_id: Id | None = None
+    request_id: str | None = Field(
+        default=None, description="the answer that showed the product; its slate is explained then"
+    )
+
+
+class ExplainResponse(Message):
+    """Why a product stands where it stands for this visitor."""
+
+    request_id: str
+    model_version: str
+    product_id: Id
+    reasons: tuple[Reason, ...]
+    degraded: tuple[str, ...] = ()
+
+
+class RatingRequest(Message):
+    """`POST /v1/ratings/predict`: with `text`, a review is read; without, it is foretold."""
+
+    product_id: Id
+    visitor_id: Id | None = None
+    text: Annotated[str, Field(max_length=20_000)] | None = None
+
+
+class RatingResponse(Message):
+    """The expected stars in [1, 5] and what the expectation rests on."""
+
+    request_id: str
+    model_version: str
+    product_id: Id
+    rating: Annotated[float, Field(ge=1, le=5)]
+    basis: str
+    degraded: tuple[str, ...] = ()
+
+
+class Offer(Message):
+    """An offer in force that this visitor may use; `reason` says why it is shown."""
+
+    promotion_id: Id
+    title: str
+    mechanics: dict[str, Any] = Field(default_factory=dict)
+    product_ids: tuple[Id, ...] = ()
+    ends_at: str | None = None
+    targeted: bool = False
+    reason: str | None = None
+
+
+class PromotionsResponse(Message):
+    """`GET /v1/promotions`: the offers this visitor may use, best first."""
+
+    request_id: str
+    model_version: str
+    promotions: tuple[Offer, ...]
+    degraded: tuple[str, ...] = ()
+
+
+class BasketSetRequest(Message):
+    """`PUT /v1/visitors/{visitor_id}/basket`: the basket then holds exactly `quantity`; 0 removes."""
+
+    product_id: Id
+    variant_id: Id | None = None
+    quantity: Annotated[int, Field(ge=0, le=9999)]
+    slate_id: Id | None = None
+
+
+class BasketItem(Message):
+    """A line of the basket with what it costs now."""
+
+    product_id: Id
+    variant_id: str | None = None
+    quantity: int
+    title: str
+    price_minor: int | None = None
+    list_price_minor: int | None = None
+    total_minor: int | None = None
+    available: bool = True
+    stock: int | None = None
+
+
+class BasketDiscount(Message):
+    """What an offer takes off the basket."""
+
+    promotion_id: Id
+    title: str
+    amount_minor: Annotated[int, Field(ge=0)]
+
+
+class BasketResponse(Message):
+    """A visitor's basket; `total_minor` is what would be charged, offers included."""
+
+    request_id: str
+    visitor_id: Id
+    items: tuple[BasketItem, ...]
+    subtotal_minor: int = 0
+    discounts: tuple[BasketDiscount, ...] = ()
+    total_minor: int = 0
+    currency: str = "USD"
+
+
+class PreferenceRequest(Message):
+    """`PUT /v1/visitors/{visitor_id}/preferences`: none as value forgets that preference."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80)]
+    value: Annotated[str, Field(max_length=500)] | None = None
+
+
+class VisitorResponse(Message):
+    """`GET /v1/visitors/{visitor_id}`: everything the service keeps about a visitor."""
+
+    request_id: str
+    visitor_id: Id
+    known_purchases: int = Field(
+        default=0, description="interactions that the release's data hold; their titles: `habits`"
+    )
+    habits: tuple[str, ...] = ()
+    events: tuple[dict[str, Any], ...] = ()
+    basket: tuple[dict[str, Any], ...] = ()
+    wishlist: tuple[str, ...] = ()
+    preferences: dict[str, str] = Field(default_factory=dict)
+    orders: tuple[dict[str, Any], ...] = ()
+    sessions: tuple[dict[str, Any], ...] = ()
+    responses: tuple[dict[str, Any], ...] = ()
+
+
+class ForgetResponse(Message):
+    """`DELETE /v1/visitors/{visitor_id}`: the receipt; `digest` stands for the id from now on."""
+
+    request_id: str
+    receipt_id: str
+    digest: str
+    at: str
+    removed: dict[str, int]
+
+
+class HealthResponse(Message):
+    """`GET /healthz`: what serves, and what of it is missing."""
+
+    status: Literal["ok", "degraded"]
+    model_version: str
+    products: int
+    clock: str
+    now: str
+    degraded: tuple[str, ...] = ()
+
+
+class OperationsResponse(Message):
+    """`GET /v1/operations`: one glance at the shop's health; each part is empty if not yet made."""
+
+    request_id: str
+    status: Literal["ok", "attention", "broken"]
+    advice: tuple[str, ...]
+    model_version: str
+    champion: dict[str, Any] = Field(default_factory=dict)
+    challenger: dict[str, Any] = Field(default_factory=dict)
+    history: tuple[dict[str, Any], ...] = ()
+    timings: dict[str, Any] = Field(default_factory=dict)
+    validation: dict[str, Any] = Field(default_factory=dict)
+    drift: dict[str, Any] = Field(default_factory=dict)
+    figures: tuple[dict[str, Any], ...] = ()
+    reports: tuple[str, ...] = ()
+    traffic: dict[str, Any] = Field(default_factory=dict)
+
+
+class Problem(Message):
+    """An error as RFC 9457 has it; `errors` names the fields that were wrong."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    instance: str | None = None
+    request_id: str | None = None
+    errors: tuple[dict[str, Any], ...] = ()
