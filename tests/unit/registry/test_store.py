@@ -211,7 +211,7 @@ def test_a_torn_last_line_is_cut_off_and_a_broken_middle_line_is_an_error(regist
     assert [e.seq for e in registry.history()] == [1, 2, 3, 4]
     lines = registry.history_file.read_text().splitlines()
     registry.history_file.write_text("\n".join([lines[0], "{nonsense", *lines[2:]]) + "\n")
-    with pytest.raises(RegistryError, match=":2: not a history entry"):
+    with pytest.raises(RegistryError, match=":2: no history entry"):
         registry.history()
 
 
