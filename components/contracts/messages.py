@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from components.contracts.records import Event, Id, Product
+from components.contracts.records import Id, Product
 
 
 class Message(BaseModel):
@@ -186,7 +186,7 @@ class SuggestResponse(Message):
 
 
 class EventsRequest(Message):
-    """`POST /v1/events`: items are checked one by one, so one bad event does not lose the others."""
+    """`POST /v1/events`: items are checked one by one; a bad one does not lose the others."""
 
     events: Annotated[tuple[dict[str, Any], ...], Field(max_length=1000)]
 
@@ -337,7 +337,7 @@ class PromotionsResponse(Message):
 
 
 class BasketSetRequest(Message):
-    """`PUT /v1/visitors/{visitor_id}/basket`: the basket then holds exactly `quantity`; 0 removes."""
+    """`PUT /v1/visitors/{visitor_id}/basket`: it then holds exactly `quantity`; 0 removes."""
 
     product_id: Id
     variant_id: Id | None = None
