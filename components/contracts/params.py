@@ -113,13 +113,20 @@ class PretrainParams(Section):
     init: Literal["packaged", "scratch", "path"] = "packaged"
     path: str | None = None
     seed: int = 7
-    seconds: Annotated[float, Field(ge=0)] = 60.0
+    steps: Annotated[
+        int,
+        Field(ge=0, description="fixed, so that runs agree; about 0.6 s each on two cores"),
+    ] = 60
+    head_steps: Annotated[
+        int, Field(ge=0, description="first steps that train the new token head alone")
+    ] = 20
     batch_size: Positive = 64
     learning_rate: float = 5e-5
     mask_share: Share = 0.15
-    max_tokens: Positive = 48
+    max_tokens: Positive = 32
     warmup_share: Share = 0.1
     weight_decay: float = 0.01
+    frozen_layers: Annotated[int, Field(ge=0, description="lowest blocks kept as they were")] = 0
     width: Positive = 128
     layers: Positive = 2
     heads: Positive = 4
@@ -130,16 +137,34 @@ class FinetuneParams(Section):
     """Contrastive fine-tuning on query-product and product-product pairs."""
 
     seed: int = 7
-    seconds: Annotated[float, Field(ge=0)] = 120.0
+    steps: Annotated[
+        int, Field(ge=0, description="fixed, so that runs agree; about 0.8 s each on two cores")
+    ] = 140
+    before_week: Annotated[
+        int | None,
+        Field(description="learn from weeks before this one; keeps later launches unseen"),
+    ] = 27
     batch_size: Positive = 64
+    query_share: Annotated[
+        float, Field(ge=0, le=1, description="of a batch; the rest are product-product pairs")
+    ] = 0.5
     learning_rate: float = 3e-5
     temperature: float = 0.05
-    hard_negatives: int = 1
-    max_tokens: Positive = 32
+    hard_negatives: Annotated[int, Field(ge=0, description="mined, for each query of a batch")] = 1
     warmup_share: Share = 0.1
     weight_decay: float = 0.01
     dropout: Share = 0.1
-    patience: Positive = 3
+    frozen_layers: Annotated[int, Field(ge=0, description="lowest blocks kept as they were")] = 3
+    category_weight: Annotated[
+        float, Field(ge=0, description="of the category head's loss beside the contrastive one")
+    ] = 0.1
+    patience: Annotated[
+        int, Field(ge=1, description="checks of the validation loss without a gain")
+    ] = 3
+    check_every: Positive = 20
+    int8: Annotated[
+        bool, Field(description="try an int8 encoder; served if validation does not lose")
+    ] = False
 
 
 class IndexParams(Section):
@@ -228,8 +253,14 @@ class PromoteParams(Section):
     """The gate between champion and challenger."""
 
     metric: str = "ndcg@10"
-    max_loss: float = 0.002
+    max_loss: Annotated[float, Field(ge=0, description="in the metric's unit, over all")] = 0.002
+    max_slice_loss: Annotated[float, Field(ge=0, description="likewise, in any one slice")] = 0.01
     min_over_baseline: float = 0.0
+    max_over_baseline: Annotated[
+        float, Field(gt=0, description="relative; more is a leak until shown otherwise")
+    ] = 1.0
+    max_latency_ms: Annotated[float, Field(gt=0, description="in-process p95 of one call")] = 250.0
+    max_latency_growth: Annotated[float, Field(ge=1, description="times the champion's")] = 2.0
     keep_releases: Positive = 5
 
 
