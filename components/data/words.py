@@ -45,9 +45,7 @@ UNITS: dict[str, str] = {
     **dict.fromkeys(("hz", "hertz"), "hz"),
 }
 _GLUED_UNITS = frozenset(u for u in UNITS if u.isascii() and u not in ("pt", "ft"))
-_IRREGULAR = dict(
-    pair.split(":", 1)
-    for pair in """
+_IRREGULAR_PAIRS = """
 shoes:shoe mice:mouse knives:knife leaves:leaf loaves:loaf feet:foot men:man women:woman
 children:child teeth:tooth halves:half movies:movie cookies:cookie brownies:brownie
 smoothies:smoothie pies:pie ties:tie hoodies:hoodie selfies:selfie calories:calorie
@@ -55,8 +53,8 @@ species:species series:series gps:gps lens:lens lenses:lens news:news always:alw
 swiss:swiss its:its his:his has:has was:was plus:plus ios:ios caches:cache
 headaches:headache aches:ache toothaches:toothache axes:axe veggies:veggie wedgies:wedgie
 berries:berry candies:candy quiches:quiche
-""".split()
-)
+"""
+_IRREGULAR = dict(pair.split(":", 1) for pair in _IRREGULAR_PAIRS.split())
 
 
 class Token(NamedTuple):
