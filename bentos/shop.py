@@ -1,0 +1,744 @@
+"""What the endpoints do, without HTTP: engines, state and clock put together.
+
+Each method takes a message and answers with one. It takes the engines once at its start and works
+on those to its end. Everything a second computation would need goes to the journal: the request,
+the answer, the release, the shop's time and the ids of the visitor's events.
+"""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from bentos.clock import Clock, clock_for
+from bentos.journal import Journal, new_id
+from bentos.loading import Current, Engines, serve_params, state_url
+from components.contracts.artefacts import Layout
+from components.contracts.errors import UnknownProductError
+from components.contracts.messages import (
+    BasketItem,
+    BasketResponse,
+    BasketSetRequest,
+    EventsRequest,
+    EventsResponse,
+    ExplainRequest,
+    ExplainResponse,
+    ForgetResponse,
+    HealthResponse,
+    Message,
+    ProductsRequest,
+    ProductsResponse,
+    PromotionsResponse,
+    RatingRequest,
+    RatingResponse,
+    RecentEvent,
+    RecommendRequest,
+    RecommendResponse,
+    RejectedEvent,
+    ScoredProduct,
+    SearchRequest,
+    SearchResponse,
+    SimilarRequest,
+    SuggestRequest,
+    SuggestResponse,
+    TurnRequest,
+    TurnResponse,
+    VisitorResponse,
+)
+from components.contracts.records import (
+    INTERACTION_KINDS,
+    BasketAdd,
+    BasketRemove,
+    Click,
+    Event,
+    Impression,
+    Product,
+    ProductChanged,
+    Purchase,
+    Query,
+    SearchMade,
+    SlateShown,
+)
+from components.state.store import Store
+
+logger = logging.getLogger(__name__)
+_EVENT: TypeAdapter[Event] = TypeAdapter(Event)
+RECENT_LIMIT = 200
+EVENT_KINDS = (*INTERACTION_KINDS, "product_changed", "search", "slate_shown")
+_KINDS = {
+    "click": Click,
+    "basket_add": BasketAdd,
+    "basket_remove": BasketRemove,
+    "purchase": Purchase,
+    "rating": Click,  # stars are not told: it shows interest and no more
+}
+
+
+class Shop:
+    """One process's shop: the engines in service, the state, and the shop's time."""
+
+    def __init__(self, layout: Layout, *, store: Store | None = None, follow: bool = True) -> None:
+        """Open the state, load the release, and begin to follow the registry.
+
+        Raises:
+            ServiceError: there is nothing to serve.
+            StateError: the state cannot be opened.
+            ArtefactError: the release is altered or half-written.
+        """
+        self.layout = layout
+        self.params = serve_params(layout)
+        self.store = store or Store(state_url(layout, self.params))
+        self.journal = Journal(self.store)
+        self.started = time.monotonic()
+        self._posted_until = ""
+        self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
+        self._locks_lock = threading.Lock()
+        self.current = Current(layout, prepare=self._prepare)
+        if follow:
+            self.current.start()
+
+    def close(self) -> None:
+        """Stop following, write the journal to its end, close the state."""
+        self.current.stop()
+        self.journal.close()
+        self.store.close()
+
+    # -- engines
+
+    def _prepare(self, engines: Engines) -> Engines:
+        """Bring posted products into new engines and give them a clock and an assistant."""
+        from components.assistant.engine import Assistant
+
+        posted = self.store.products()
+        if posted:
+            _upsert(engines, posted)
+        clock = clock_for(engines.data_end, self.params, self.store)
+        assistant = Assistant(
+            engines.catalogue,
+            engines.search,
+            _Guarded(engines.recommend, self.store),
+            self.store,
+            model_version=engines.release_id,
+            currency=engines.currency,
+            rates={},
+            now=clock.now,
+        )
+        return replace(engines, extras={"clock": clock, "assistant": assistant})
+
+    def _clock(self, engines: Engines) -> Clock:
+        return engines.extras["clock"]
+
+    # -- visitors
+
+    def _known(self, visitor_id: str | None) -> str | None:
+        """Return the visitor as the release may know him: a forgotten one is a stranger to it."""
+        if visitor_id is not None and self.store.forgotten_at(visitor_id) is not None:
+            return None
+        return visitor_id
+
+    def _recent(self, visitor_id: str | None) -> list[Event]:
+        if visitor_id is None:
+            return []
+        return self.store.visitor_events(visitor_id, limit=RECENT_LIMIT, kinds=INTERACTION_KINDS)
+
+    # -- lists of products
+
+    def search(self, request: SearchRequest) -> SearchResponse:
+        """Answer a search; one page of it if a cursor is given."""
+        engines = self.current.for_visitor(request.visitor_id)
+        now = self._clock(engines).now()
+        recent = self._recent(request.visitor_id)
+        known = self._known(request.visitor_id)
+
+        def liking(product_ids: Sequence[str]) -> Any:
+            return engines.recommend.affinity(known, recent, product_ids, now=now)
+
+        affinity = liking if known is not None or recent else None
+        offset = _offset_of(request.cursor)
+        limit = min(request.limit, self.params.max_limit)
+        result = engines.search.search(
+            request.model_copy(update={"limit": limit}), affinity=affinity, offset=offset
+        )
+        products = self._dressed(engines, result.products, request.visitor_id, now)
+        more = offset + len(products) < result.total and bool(products)
+        response = SearchResponse(
+            request_id=new_id("r"),
+            slate_id=new_id("s"),
+            model_version=engines.release_id,
+            degraded=_together(engines.degraded, result.degraded),
+            products=products,
+            query=request.query,
+            corrected_query=result.corrected_query,
+            understood=result.understood,
+            spans=result.spans,
+            intent=result.intent,
+            total=result.total,
+            facets=result.facets,
+            relaxations=result.relaxations,
+            relaxed=result.relaxed,
+            cursor=_cursor_of(offset + len(products)) if more else None,
+        )
+        query = Query(query_id=response.request_id, text=request.query)
+        self._log("search", request, response, engines, recent, surface="search", query=query)
+        return response
+
+    def suggest(self, request: SuggestRequest) -> SuggestResponse:
+        """Complete what is being typed. Not logged: it is asked at every key."""
+        engines = self.current.for_visitor(request.visitor_id)
+        found = engines.search.suggest(
+            request.prefix, visitor_id=self._known(request.visitor_id), limit=request.limit
+        )
+        return SuggestResponse(suggestions=tuple(found))
+
+    def recommend(self, request: RecommendRequest) -> RecommendResponse:
+        """Answer with a slate for a visitor, known or not."""
+        engines = self.current.for_visitor(request.visitor_id)
+        now = self._clock(engines).now()
+        recent = self._recent(request.visitor_id)
+        told = _as_events(request.recent, request.visitor_id or "anonymous", now)
+        slate = engines.recommend.recommend(
+            self._known(request.visitor_id),
+            [*recent, *told],
+            now=now,
+            limit=min(request.limit, self.params.max_limit),
+            surface=request.surface,
+            filters=request.filters,
+        )
+        response = RecommendResponse(
+            request_id=new_id("r"),
+            slate_id=new_id("s"),
+            model_version=engines.release_id,
+            degraded=_together(engines.degraded, slate.degraded),
+            products=self._dressed(engines, slate.products, request.visitor_id, now),
+            surface=request.surface,
+        )
+        self._log("recommend", request, response, engines, recent, surface=request.surface)
+        return response
+
+    def similar(self, request: SimilarRequest) -> RecommendResponse:
+        """Answer with products like a given one.
+
+        Raises:
+            UnknownProductError: the catalogue does not hold it.
+        """
+        engines = self.current.for_visitor(request.visitor_id)
+        engines.catalogue.get(request.product_id)
+        now = self._clock(engines).now()
+        slate = engines.recommend.similar(
+            request.product_id, limit=min(request.limit, self.params.max_limit)
+        )
+        response = RecommendResponse(
+            request_id=new_id("r"),
+            slate_id=new_id("s"),
+            model_version=engines.release_id,
+            degraded=_together(engines.degraded, slate.degraded),
+            products=self._dressed(engines, slate.products, request.visitor_id, now),
+            surface="similar",
+        )
+        self._log("similar", request, response, engines, (), surface="similar")
+        return response
+
+    def _dressed(
+        self,
+        engines: Engines,
+        products: Iterable[ScoredProduct],
+        visitor_id: str | None,
+        now: datetime,
+    ) -> tuple[ScoredProduct, ...]:
+        """Add the offers that this visitor may use."""
+        dressed = []
+        for product in products:
+            offers = engines.offers.of_product(product.product_id, visitor_id, now)
+            if offers and not product.offers:
+                product = product.model_copy(update={"offers": tuple(o.title for o in offers[:3])})
+            dressed.append(product)
+        return tuple(dressed)
+
+    def _log(
+        self,
+        endpoint: str,
+        request: Message,
+        response: Any,
+        engines: Engines,
+        recent: Sequence[Event],
+        *,
+        surface: str = "",
+        query: Query | None = None,
+        inputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        visitor_id = getattr(request, "visitor_id", None)
+        now = self._clock(engines).now()
+        events: list[Event] = []
+        if visitor_id is not None and surface:
+            slate_id = response.slate_id
+            about = {"at": now, "visitor_id": visitor_id, "slate_id": slate_id}
+            if query is not None:
+                events.append(SearchMade(event_id=f"{slate_id}:q", query=query, **about))
+            events.append(
+                SlateShown(
+                    event_id=slate_id,
+                    surface=surface,
+                    query_id=query.query_id if query else None,
+                    model_version=engines.release_id,
+                    impressions=tuple(
+                        Impression(product_id=p.product_id, rank=p.rank) for p in response.products
+                    ),
+                    **about,
+                )
+            )
+        self.journal.add(
+            {
+                "request_id": response.request_id,
+                "endpoint": endpoint,
+                "request": {**request.model_dump(mode="json"), **(inputs or {})},
+                "response": response.model_dump(mode="json"),
+                "model_version": engines.release_id,
+                "at": now,
+                "slate_id": getattr(response, "slate_id", None),
+                "visitor_id": visitor_id,
+                "recent": [event.event_id for event in recent],
+            },
+            events,
+        )
+
+    # -- products, offers, reasons, ratings
+
+    def product(self, product_id: str) -> Product:
+        """Return a product.
+
+        Raises:
+            UnknownProductError: the catalogue does not hold it.
+        """
+        return self.current.champion.catalogue.get(product_id)
+
+    def upsert(self, request: ProductsRequest) -> ProductsResponse:
+        """Take new or changed products; they are kept, searchable and rankable on return."""
+        products = list(request.products)
+        with self.current.lock:
+            self.store.products_put(products)
+            for engines in self.current.all():
+                _upsert(engines, products)
+            champion = self.current.champion
+        return ProductsResponse(
+            request_id=new_id("r"), model_version=champion.release_id, accepted=len(products)
+        )
+
+    def promotions(self, visitor_id: str | None, limit: int) -> PromotionsResponse:
+        """Return the offers a visitor may use now; those on what he buys come first."""
+        engines = self.current.for_visitor(visitor_id)
+        now = self._clock(engines).now()
+        offers = engines.offers.in_force(visitor_id, now)
+        if visitor_id is not None and offers:
+            known, recent = self._known(visitor_id), self._recent(visitor_id)
+            held = sorted(
+                {p for o in offers for p in o.product_ids if p in engines.catalogue.index}
+            )
+            if held:
+                scores = engines.recommend.affinity(known, recent, held, now=now)
+                liking = dict(zip(held, (float(score) for score in scores), strict=True))
+
+                def best(offer: Any) -> float:
+                    return max((liking.get(p, 0.0) for p in offer.product_ids), default=0.0)
+
+                offers = sorted(offers, key=lambda o: (-best(o), o.ends_at or "", o.promotion_id))
+        return PromotionsResponse(
+            request_id=new_id("r"),
+            model_version=engines.release_id,
+            promotions=tuple(offers[:limit]),
+            degraded=engines.degraded,
+        )
+
+    def explain(self, request: ExplainRequest) -> ExplainResponse:
+        """Say why a product stands where it stands for a visitor.
+
+        Raises:
+            UnknownProductError: the catalogue does not hold it.
+        """
+        engines = self.current.for_visitor(request.visitor_id)
+        engines.catalogue.get(request.product_id)
+        recent = self._recent(request.visitor_id)
+        reasons = engines.recommend.explain(
+            self._known(request.visitor_id),
+            request.product_id,
+            recent,
+            now=self._clock(engines).now(),
+        )
+        response = ExplainResponse(
+            request_id=new_id("r"),
+            model_version=engines.release_id,
+            product_id=request.product_id,
+            reasons=tuple(reasons),
+            degraded=engines.degraded,
+        )
+        self._log("explain", request, response, engines, recent)
+        return response
+
+    def rating(self, request: RatingRequest) -> RatingResponse:
+        """Foretell the stars a visitor would give, or read them from a review's text.
+
+        Raises:
+            UnknownProductError: the catalogue does not hold the product.
+        """
+        engines = self.current.for_visitor(request.visitor_id)
+        product = engines.catalogue.get(request.product_id)
+        degraded: tuple[str, ...] = ()
+        if engines.ratings is None:
+            rating = product.rating if product.rating else 3.0
+            basis = "the product's mean" if product.rating else "no ratings are known"
+            degraded = ("ratings",)
+        else:
+            rating, basis = engines.ratings.predict(
+                product, visitor_id=self._known(request.visitor_id), text=request.text
+            )
+        return RatingResponse(
+            request_id=new_id("r"),
+            model_version=engines.release_id,
+            product_id=request.product_id,
+            rating=min(5.0, max(1.0, float(rating))),
+            basis=basis,
+            degraded=_together(engines.degraded, degraded),
+        )
+
+    # -- events
+
+    def events(self, request: EventsRequest, *, only_visitor: str | None = None) -> EventsResponse:
+        """Take events one by one; the accepted ones are on the disk on return."""
+        clock = self._clock(self.current.champion)
+        rejected: list[RejectedEvent] = []
+        taken: list[Event] = []
+        for index, raw in enumerate(request.events):
+            event = _event_of(raw, clock, only_visitor)
+            if isinstance(event, str):
+                rejected.append(RejectedEvent(index=index, reason=event))
+            else:
+                taken.append(event)
+        accepted, duplicates = self.store.append_events(taken)
+        new = set(accepted)
+        changed = [e.product for e in taken if isinstance(e, ProductChanged) and e.event_id in new]
+        if changed:
+            self.upsert(ProductsRequest(products=tuple(changed)))
+        return EventsResponse(
+            accepted=len(accepted), duplicates=len(duplicates), rejected=tuple(rejected)
+        )
+
+    # -- basket
+
+    def basket(self, visitor_id: str) -> BasketResponse:
+        """Return a visitor's basket with today's prices."""
+        engines = self.current.for_visitor(visitor_id)
+        items = []
+        for line in self.store.basket(visitor_id):
+            try:
+                product = engines.catalogue.get(line.product_id)
+            except UnknownProductError:
+                items.append(
+                    BasketItem(
+                        product_id=line.product_id,
+                        variant_id=line.variant_id,
+                        quantity=line.quantity,
+                        title=line.product_id,
+                        available=False,
+                    )
+                )
+                continue
+            items.append(_item(product, line.variant_id, line.quantity))
+        subtotal = sum(item.total_minor or 0 for item in items)
+        return BasketResponse(
+            request_id=new_id("r"),
+            visitor_id=visitor_id,
+            items=tuple(items),
+            subtotal_minor=subtotal,
+            total_minor=subtotal,
+            currency=engines.currency,
+        )
+
+    def basket_set(self, visitor_id: str, request: BasketSetRequest) -> BasketResponse:
+        """Make the basket hold exactly so many; the change is an event like any other.
+
+        Raises:
+            UnknownProductError: the catalogue holds no such product or variant.
+        """
+        engines = self.current.for_visitor(visitor_id)
+        product = engines.catalogue.get(request.product_id) if request.quantity else None
+        variants = {v.variant_id for v in product.variants} if product else set()
+        if product and request.variant_id is not None and request.variant_id not in variants:
+            raise UnknownProductError(
+                f"product {request.product_id!r} has no variant {request.variant_id!r}."
+            )
+        now = self._clock(engines).now()
+        with self.store.together():
+            before = {
+                (line.product_id, line.variant_id): line.quantity
+                for line in self.store.basket(visitor_id)
+            }.get((request.product_id, request.variant_id), 0)
+            self.store.basket_set(
+                visitor_id, request.product_id, request.variant_id, request.quantity
+            )
+            change = request.quantity - before
+            about = {
+                "event_id": new_id("e"),
+                "at": now,
+                "visitor_id": visitor_id,
+                "product_id": request.product_id,
+                "variant_id": request.variant_id,
+                "slate_id": request.slate_id,
+            }
+            if change > 0:
+                self.store.append_events([BasketAdd(quantity=change, **about)])
+            elif change < 0 and request.quantity == 0:
+                self.store.append_events([BasketRemove(**about)])
+        return self.basket(visitor_id)
+
+    def basket_clear(self, visitor_id: str) -> BasketResponse:
+        """Empty the basket."""
+        self.store.basket_clear(visitor_id)
+        return self.basket(visitor_id)
+
+    # -- assistant
+
+    def turn(self, request: TurnRequest) -> TurnResponse:
+        """Answer one turn of a dialogue; turns of one session are answered one after another."""
+        engines = self.current.for_visitor(request.visitor_id)
+        before = self.store.session(request.session_id, request.visitor_id)
+        recent = self._recent(request.visitor_id)
+        with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
+            response: TurnResponse = engines.extras["assistant"].turn(request)
+            self._follow_up(request, response, engines)
+        self._log("turn", request, response, engines, recent, inputs={"session": before})
+        return response
+
+    def _follow_up(self, request: TurnRequest, response: TurnResponse, engines: Engines) -> None:
+        """Turn what a command did into events, so that the next answer knows of it."""
+        now = self._clock(engines).now()
+        events: list[Event] = []
+        for number, command in enumerate(response.commands):
+            product_id = command.args.get("product_id")
+            if command.status != "done" or command.type != "basket_set" or not product_id:
+                continue
+            quantity = command.args.get("quantity")
+            about = {
+                "event_id": f"{response.request_id}:{number}",
+                "at": now,
+                "visitor_id": request.visitor_id,
+                "session_id": request.session_id,
+                "product_id": product_id,
+                "variant_id": command.args.get("variant_id"),
+            }
+            if isinstance(quantity, int) and quantity > 0:
+                events.append(BasketAdd(quantity=quantity, **about))
+            elif quantity == 0:
+                events.append(BasketRemove(**about))
+        if any(c.status == "done" and "checkout" in c.type for c in response.commands):
+            for order in self.store.orders(request.visitor_id)[-1:]:
+                events.extend(
+                    Purchase(
+                        event_id=f"{order.order_id}:{line.product_id}:{line.variant_id or ''}"[
+                            :128
+                        ],
+                        at=now,
+                        visitor_id=request.visitor_id,
+                        session_id=request.session_id,
+                        product_id=line.product_id,
+                        variant_id=line.variant_id,
+                        quantity=line.quantity,
+                        price_minor=line.price_minor,
+                        currency=order.currency,
+                        order_id=order.order_id,
+                    )
+                    for line in order.lines
+                )
+        self.store.append_events(events)
+
+    def _turn_lock(self, name: str) -> threading.Lock:
+        with self._locks_lock:
+            lock = self._locks.pop(name, None) or threading.Lock()
+            self._locks[name] = lock
+            while len(self._locks) > 10_000:
+                oldest, held = next(iter(self._locks.items()))
+                if held.locked():
+                    break
+                del self._locks[oldest]
+            return lock
+
+    # -- visitors
+
+    def visitor(self, visitor_id: str) -> VisitorResponse:
+        """Return everything kept about a visitor."""
+        self.journal.flush(2.0)
+        engines = self.current.for_visitor(visitor_id)
+        known = self._known(visitor_id)
+        history = list(engines.recommend.history(known)) if known is not None else []
+        kept = self.store.export(visitor_id)
+        return VisitorResponse(
+            request_id=new_id("r"),
+            known_purchases=len(history),
+            habits=_habits(history, engines),
+            **kept,
+        )
+
+    def forget(self, visitor_id: str, *, by: str) -> ForgetResponse:
+        """Remove a visitor from the state; releases and raw data know the tombstone from now on."""
+        self.journal.flush()
+        receipt = self.store.forget(visitor_id)
+        self.store.audit(by, "forget", receipt.digest, receipt_id=receipt.receipt_id)
+        return ForgetResponse(
+            request_id=new_id("r"),
+            receipt_id=receipt.receipt_id,
+            digest=receipt.digest,
+            at=receipt.at.isoformat(),
+            removed=receipt.removed,
+        )
+
+    # -- probes
+
+    def health(self) -> HealthResponse:
+        """Return what serves; asks the state.
+
+        Raises:
+            StateError: the state does not answer.
+        """
+        self.store.ping()
+        engines = self.current.champion
+        clock = self._clock(engines)
+        degraded = list(engines.degraded)
+        if self.current.failed_swaps:
+            degraded.append("champion")
+        if self.journal.dropped:
+            degraded.append("journal")
+        return HealthResponse(
+            status="degraded" if degraded else "ok",
+            model_version=engines.release_id,
+            products=len(engines.catalogue),
+            clock=clock.kind,
+            now=clock.now().isoformat(),
+            degraded=tuple(degraded),
+        )
+
+
+class _Guarded:
+    """The recommender as the assistant sees it: a forgotten visitor has no history in it."""
+
+    def __init__(self, engine: Any, store: Store) -> None:
+        self._engine = engine
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def _known(self, visitor_id: str | None) -> str | None:
+        if visitor_id is None or self._store.forgotten_at(visitor_id) is not None:
+            return None
+        return visitor_id
+
+    def recommend(self, visitor_id: str | None, recent: Sequence[Event], **options: Any) -> Any:
+        return self._engine.recommend(self._known(visitor_id), recent, **options)
+
+    def explain(
+        self, visitor_id: str | None, product_id: str, recent: Sequence[Event], **options: Any
+    ) -> Any:
+        return self._engine.explain(self._known(visitor_id), product_id, recent, **options)
+
+    def affinity(
+        self,
+        visitor_id: str | None,
+        recent: Sequence[Event],
+        product_ids: Sequence[str],
+        **options: Any,
+    ) -> Any:
+        return self._engine.affinity(self._known(visitor_id), recent, product_ids, **options)
+
+    def history(self, visitor_id: str) -> list[Any]:
+        known = self._known(visitor_id)
+        return [] if known is None else self._engine.history(known)
+
+
+def _upsert(engines: Engines, products: Sequence[Product]) -> None:
+    engines.catalogue.upsert(products)
+    engines.search.upsert(products)
+    engines.recommend.upsert(products)
+
+
+def _together(*parts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for part in parts for name in part))
+
+
+def _offset_of(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    digits = cursor.removeprefix("o")
+    if not digits.isdigit() or len(digits) > 9 or cursor[:1] != "o":
+        from bentos.problems import RefusalError
+
+        raise RefusalError(422, "cursor: not one of ours; send the `cursor` of the answer before.")
+    return int(digits)
+
+
+def _cursor_of(offset: int) -> str:
+    return f"o{offset}"
+
+
+def _as_events(recent: Sequence[RecentEvent], visitor_id: str, now: datetime) -> list[Event]:
+    events: list[Event] = []
+    for number, item in enumerate(recent):
+        about: dict[str, Any] = {
+            "event_id": f"told-{number}",
+            "at": now,
+            "visitor_id": visitor_id,
+            "product_id": item.product_id,
+        }
+        events.append(_KINDS[item.kind](**about))
+    return events
+
+
+def _event_of(raw: Mapping[str, Any], clock: Clock, only_visitor: str | None) -> Event | str:
+    """Return an event in the shop's time, or why it is rejected."""
+    stamped = dict(raw)
+    stamped.setdefault("at", clock.now().isoformat())
+    try:
+        event = _EVENT.validate_python(stamped)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"] if part not in EVENT_KINDS)
+        reason = f"{where}: {first['msg']}" if where else first["msg"]
+        return reason.encode("utf-8", "replace").decode()[:300]
+    if only_visitor is not None and event.visitor_id != only_visitor:
+        return "visitor_id: this key sees one visitor only, and it is another one"
+    if only_visitor is not None and isinstance(event, ProductChanged):
+        return "kind: a visitor's key cannot change products"
+    at = clock.place(event.at)
+    if at is None:
+        return "at: lies in the future"
+    return event.model_copy(update={"at": at})
+
+
+def _item(product: Product, variant_id: str | None, quantity: int) -> BasketItem:
+    variant = next((v for v in product.variants if v.variant_id == variant_id), None)
+    price = variant.price_minor if variant else product.price_minor
+    stock = variant.stock if variant else None
+    return BasketItem(
+        product_id=product.product_id,
+        variant_id=variant_id,
+        quantity=quantity,
+        title=product.title,
+        price_minor=price,
+        list_price_minor=variant.list_price_minor if variant else product.list_price_minor,
+        total_minor=None if price is None else price * quantity,
+        available=product.available and stock != 0,
+        stock=stock,
+    )
+
+
+def _habits(history: Sequence[Any], engines: Engines, *, limit: int = 12) -> tuple[str, ...]:
+    """Return the titles of what a visitor bought most often in the release's data."""
+    counts: dict[str, int] = {}
+    for item in history:
+        counts[item.product_id] = counts.get(item.product_id, 0) + 1
+    ranked = sorted(counts, key=lambda p: (-counts[p], p))
+    products = engines.catalogue.products
+    return tuple(products[p].title for p in ranked if p in products)[:limit]
