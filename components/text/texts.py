@@ -17,7 +17,10 @@ from components.contracts.records import Product
 
 _SPACES = re.compile(r"\s+")
 # Attributes that say nothing about what a product is, or that change without the product changing.
-_LEFT_OUT = frozenset({"stock", "price", "sku", "id", "url", "image", "images", "manufacturer_id"})
+_LEFT_OUT = frozenset({"stock", "price", "sku", "id", "url", "image", "images", "brand_kind"})
+_LINKING = frozenset(
+    ["a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
+)
 _MAX_CHARACTERS = 600
 
 
@@ -46,6 +49,10 @@ def _attribute_words(attributes: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:()").casefold() for word in text.split()} - {""}
+
+
 def compose(
     title: str,
     *,
@@ -55,7 +62,7 @@ def compose(
     description: str = "",
     attributes: Mapping[str, Any] | None = None,
 ) -> str:
-    """Compose the text of a product, most telling words first; a part already said is left out.
+    """Compose the text of a product, most telling first; a part without a new word is left out.
 
     The order matters, since an encoder reads only its first tokens: title, type, category from
     narrow to wide, brand, attributes, description.
@@ -64,13 +71,13 @@ def compose(
     'Whole milk, 1 gal. Grocery. Acme'
     """
     parts = [clean(title)]
-    said = parts[0].casefold()
+    said = _words(parts[0]) | _LINKING
     rest = [type_ or "", *reversed(list(category)), brand or ""]
     for part in [*rest, *_attribute_words(attributes or {}), description]:
         part = clean(part)
-        if part and part.casefold() not in said:
+        if not _words(part) <= said:
             parts.append(part)
-            said = f"{said} {part.casefold()}"
+            said |= _words(part)
     return ". ".join(part for part in parts if part)[:_MAX_CHARACTERS]
 
 
