@@ -1,0 +1,1 @@
+"""Measurements and endurance trials: run by hand or by `make bench`, never as timed tests."""

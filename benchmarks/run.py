@@ -1,0 +1,50 @@
+"""Run every protocol that needs data or load of its own: `make bench`.
+
+Benchmark data is read from the folder that SHELFWISE_BENCH_DATA names; what is absent is skipped and
+said. Each protocol is one `shelfwise bench` command, so that a reader can run just one.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+SHELFWISE = [sys.executable, "-m", "components.cli", "bench"]
+
+
+def commands(data: Path) -> dict[str, list[str]]:
+    """Return the command of each protocol, by the name of its report."""
+    beauty, chorus = data / "amazon_beauty", data / "chorus_electronics"
+    return {
+        "p2_sequences": [
+            *SHELFWISE, "sequences", "--interactions", str(beauty / "interactions.parquet"),
+            "--items", str(beauty / "items.parquet"), "--out", "reports/p2_sequences.json",
+        ],
+        "p3_search": [
+            *SHELFWISE, "search", "--products", str(chorus / "products.parquet"),
+            "--judgements", str(chorus / "judgments.csv.gz"), "--out", "reports/p3_search.json",
+        ],
+        "p6_ratings": [
+            *SHELFWISE, "ratings", "--reviews", str(data / "amazon_music_reviews" / "reviews.parquet"),
+            "--out", "reports/p6_ratings.json",
+        ],
+    }  # fmt: skip
+
+
+def main() -> int:
+    """Run all protocols; return 1 if one failed."""
+    folder = os.environ.get("SHELFWISE_BENCH_DATA", "")
+    if not Path(folder).is_dir() or not folder:
+        print("SHELFWISE_BENCH_DATA names no folder: nothing to run")
+        return 2
+    failed = []
+    for name, command in commands(Path(folder)).items():
+        print(f"== {name}", flush=True)
+        if subprocess.run(command, check=False).returncode != 0:
+            failed.append(name)
+    print(f"failed: {', '.join(failed) or 'none'}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
