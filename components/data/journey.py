@@ -34,6 +34,9 @@ COVER_WEEKS = 3.0
 OUTAGE_SHARE = 0.01
 REPEAT_MIN_PAIRS = 50
 REPEAT_MIN_SHARE = 0.04
+STRAY_ARTICLES = 3
+STRAY_RATIO = 10
+HOME_SHARE = 0.8
 FRONT_MAILERS = ("D", "H", "Z")
 STORE_FRONT_DISPLAY = "1"
 
@@ -291,6 +294,35 @@ def _repeatable(articles: pl.DataFrame, lines: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def shelf_categories(articles: pl.DataFrame) -> dict[tuple[str, str | None], str]:
+    """Find types that the source filed, for a stray article or two, under a foreign category.
+
+    A type of which nearly all articles lie in one category belongs there: russet potatoes are not
+    sold among the cakes. Texts follow the shelf; the family and its id stay as the source has them.
+
+    Returns:
+        (category, type) to the category whose shelf it is shown on, for strays only.
+    """
+    pairs = articles.group_by("product_category", "product_type").len()
+    home = (
+        pairs.sort("len", "product_category", descending=[True, False])
+        .group_by("product_type")
+        .agg(
+            pl.col("product_category").first().alias("home"),
+            pl.col("len").first().alias("most"),
+            pl.col("len").sum().alias("all"),
+        )
+    )
+    strays = pairs.join(home, on="product_type").filter(
+        (pl.col("len") <= STRAY_ARTICLES)
+        & (pl.col("most") >= STRAY_RATIO * pl.col("len"))
+        & (pl.col("most") >= HOME_SHARE * pl.col("all"))
+        & pl.col("product_type").is_not_null()
+    )
+    columns = strays.select("product_category", "product_type", "home").iter_rows()
+    return {(category, type_): shelf for category, type_, shelf in columns}
+
+
 def _products(articles: pl.DataFrame, lines: pl.DataFrame, variants: pl.DataFrame) -> pl.DataFrame:
     family = articles.unique("product_id", keep="first", maintain_order=True)
     sales = lines.group_by("product_id").agg(
@@ -311,7 +343,11 @@ def _products(articles: pl.DataFrame, lines: pl.DataFrame, variants: pl.DataFram
         .join(_repeatable(articles, lines), on="product_category", how="left")
         .sort("product_id")
     )
-    texts = [compose(*values) for values in rows.select(FAMILY).iter_rows()]
+    shelves = shelf_categories(articles)
+    texts = [
+        compose(department, brand, shelves.get((category, type_), category), type_, size)
+        for department, brand, category, type_, size in rows.select(FAMILY).iter_rows()
+    ]
     return rows.select(
         "product_id", "price_minor", "list_price_minor",
         pl.col("available").fill_null(False), pl.col("repeatable").fill_null(True),

@@ -1,4 +1,4 @@
-"""The default source: families, money, weeks, and the counts that the next-basket protocol needs."""
+"""The default source: families, money, weeks, and the counts the next-basket protocol needs."""
 
 from datetime import date
 
