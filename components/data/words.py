@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 CJK = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _PIECE = re.compile(rf"[{CJK}]+|[^\W_{CJK}]+(?:['’][^\W\d_{CJK}]+)?|[$€£¥￥%]")
 _HAS_CJK = re.compile(f"[{CJK}]")
-_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?")
 _NUMBER_UNIT = re.compile(r"(\d+)([a-z]+)")
 
 # One spelling per unit; the right-hand side is what titles and queries are both turned into.

@@ -115,7 +115,7 @@ item items s
 """
 NEGATION_FILLERS = frozenset(NEGATION_FILLERS_TEXT.split())
 STOP_WORDS_TEXT = """
-a an the i me my we you your it its is are am be do does did can could would will shall may have
+either too neither instead rather a an the i me my we you your it its is are am be do does did can could would will shall may have
 has had to of for and or in on at by with from that this these those some any all please show
 find get give want need needs looking look search buy purchase shop shopping something anything
 thing things stuff what which who where there here also just only really very good nice best

@@ -1,0 +1,327 @@
+"""What the learned ranking looks at: how a query's words, meaning and kind meet a product.
+
+`Shelf` keeps per row what the features need; `Shelf.features` gives one row of numbers per
+candidate. Every feature compares (shares, places, ranks among the candidates), none names a word,
+a brand or a catalogue, so that what is learned on one shop or query holds on another.
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contracts.records import Product
+from components.data.words import stems
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+NAMES = (
+    "words", "words_log_rank", "meaning", "meaning_gap", "meaning_head", "title_cover", "title_cover_idf",
+    "title_phrase", "title_first", "title_density", "head_cover", "head_covered", "head_last", "head_exact",
+    "type_share", "after_for", "accessory", "brand_hit", "brand_other", "model_hit", "body_cover", "same_cover",
+    "price_place", "price_type_place", "newness", "fullness", "popularity", "affinity", "query_words",
+)  # fmt: skip
+# Which way a feature may move the score; 0 = either.
+DIRECTIONS = {
+    "words": 1, "meaning": 1, "meaning_head": 1, "title_cover": 1, "title_phrase": 1, "head_cover": 1,
+    "head_exact": 1, "type_share": 1, "accessory": -1, "brand_hit": 1, "brand_other": -1, "model_hit": 1,
+    "popularity": 1, "affinity": 1, "same_cover": 1,
+}  # fmt: skip
+_COLOURS_TEXT = """
+black white red blue green grey gray silver gold yellow orange pink purple brown beige transparent
+multicolor multicolour titanium charcoal graphite ivory navy bronze copper metallic
+"""
+_COLOURS = frozenset(_COLOURS_TEXT.split())
+_CUT_TEXT = "for with from by and or in to of the w incl including compatible original via pro plus"
+_CUT = frozenset(_CUT_TEXT.split())
+# Heads of things that go with another thing; a search for the other thing does not mean them.
+_ACCESSORY_TEXT = """
+case cover bag sleeve pouch adapter cable charger battery mount stand holder bracket lock screen
+protector cartridge toner ink ribbon drum fuser lamp bulb filter strap kit part spare warranty
+license memory module cord remote skin dock cradle tray refill lid sheet cleaner wipe paper film
+accessory replacement extension adaptor connector splitter backpack briefcase folio keyboard pen
+clip hook rack shelf lead plug converter cap hood tripod label tape book manual service support
+"""
+ACCESSORIES = frozenset(_ACCESSORY_TEXT.split())
+
+
+def head_of(product: Product) -> tuple[str, ...]:
+    """Return the stems of the words that say what kind of thing a product is.
+
+    Its type when the catalogue gives one. Otherwise the title's words after brand and model up to
+    the first colour, number or preposition; where nothing is left, the last words before those.
+    """
+    if product.type:
+        return tuple(stems(product.type))
+    words = stems(product.title)
+    brand = stems(product.brand) if product.brand else []
+    model = product.attributes.get("model") or product.attributes.get("name")
+    named = stems(str(model)) if model else []
+    for lead in (brand, named):
+        if lead and words[: len(lead)] == lead:
+            words = words[len(lead) :]
+    after = _kind_words(words)[:4] if named and words else []
+    if after:
+        return tuple(after)
+    whole = stems(_FIRST_PART.split(product.title, maxsplit=1)[0])
+    if brand and whole[: len(brand)] == brand:
+        whole = whole[len(brand) :]
+    return tuple([w for w in whole if _is_plain(w)][-3:])
+
+
+_FIRST_PART = re.compile(
+    r"(?<=\w{3})(?: [-–|/] |, | \(|; | for | with | w/ | to | compatible )", re.IGNORECASE
+)
+_NO_KIND_TEXT = "pc s cm mm m ft gb tb mb in inch x type piece pack set of a the de no"
+_NO_KIND = frozenset(_NO_KIND_TEXT.split())
+
+
+def _is_plain(word: str) -> bool:
+    return word.isalpha() and len(word) > 1 and word not in _COLOURS and word not in _NO_KIND
+
+
+def _kind_words(words: Sequence[str]) -> list[str]:
+    """Return the first run of ordinary words, up to a colour, number or preposition."""
+    kept: list[str] = []
+    for word in words:
+        if _is_plain(word) and word not in _CUT:
+            kept.append(word)
+        elif kept:
+            break
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What is kept per row."""
+
+    title: tuple[str, ...]
+    head: tuple[str, ...]
+    brand: tuple[str, ...]
+    body: frozenset[str]
+    price: float  # minor units, NaN = unknown
+    newness: float  # year, NaN = unknown
+    fullness: float
+    popularity: float
+
+
+def card_of(product: Product, *, popularity: float = 0.0) -> Card:
+    """Read what ranking needs from a product.
+
+    Args:
+        product: the product.
+        popularity: log(1 + purchases) or the like, at least 0; its ratings are added.
+    """
+    parts = [product.description, product.type or "", *product.category]
+    parts += [v for v in product.attributes.values() if isinstance(v, str)]
+    newness = product.attributes.get("year")
+    return Card(
+        title=tuple(stems(product.title)),
+        head=head_of(product),
+        brand=tuple(stems(product.brand)) if product.brand else (),
+        body=frozenset(s for part in parts if part for s in stems(part)),
+        price=float("nan") if product.price_minor is None else float(product.price_minor),
+        newness=float(newness) if isinstance(newness, int | float) else float("nan"),
+        fullness=math.log1p(len(product.attributes) + len(product.description) / 50),
+        popularity=popularity + math.log1p(product.rating_count),
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The query as ranking sees it."""
+
+    words: tuple[str, ...]  # stems of the words to look for, in order
+    same: tuple[tuple[str, ...], ...] = ()  # stems of other phrases for it
+    brands: frozenset[str] = frozenset()  # stems of brands that the query names
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Scores of the candidates from elsewhere, each (n,); zeros where there is none."""
+
+    words: FloatArray
+    meaning: FloatArray
+    meaning_head: FloatArray
+    affinity: FloatArray
+
+
+class Shelf:
+    """Cards by row, with the document frequency of title words; grows, never shrinks."""
+
+    def __init__(self) -> None:
+        self.cards: list[Card] = []
+        self.frequency: Counter[str] = Counter()
+        self.heads: dict[tuple[str, ...], int] = {}
+        self.head_rows: list[int] = []
+
+    def add(self, cards: Sequence[Card]) -> None:
+        """Append rows."""
+        for card in cards:
+            self.frequency.update(set(card.title))
+            self.head_rows.append(self.heads.setdefault(card.head, len(self.heads)))
+            self.cards.append(card)
+
+    def idf(self, word: str) -> float:
+        """Return the inverse document frequency of a stem among titles; at least 0."""
+        count = self.frequency.get(word, 0)
+        return math.log1p((len(self.cards) - count + 0.5) / (count + 0.5))
+
+    def features(self, asked: Asked, rows: IntArray, signals: Signals) -> FloatArray:
+        """Describe candidates.
+
+        Args:
+            asked: the query.
+            rows: (n,) candidate rows.
+            signals: their scores by other means.
+
+        Returns:
+            (n, len(NAMES)) float32; NaN where a product lacks the value.
+        """
+        n = len(rows)
+        out = np.full((n, len(NAMES)), np.nan, np.float32)
+        if n == 0:
+            return out
+        cards = [self.cards[row] for row in rows]
+        column = {name: place for place, name in enumerate(NAMES)}
+        top = float(signals.words.max(initial=0.0)) or 1.0
+        out[:, column["words"]] = signals.words / top
+        out[:, column["words_log_rank"]] = _log_rank(signals.words)
+        out[:, column["meaning"]] = signals.meaning
+        out[:, column["meaning_gap"]] = signals.meaning - signals.meaning.max(initial=0.0)
+        out[:, column["meaning_head"]] = signals.meaning_head
+        weights = {word: self.idf(word) for word in asked.words}
+        total = sum(weights.values()) or 1.0
+        words = asked.words
+        asked_set = frozenset(words)
+        wants_accessory = bool(ACCESSORIES & asked_set)
+        shares = self._type_shares(rows, signals)
+        for place, card in enumerate(cards):
+            row = out[place]
+            row[5:22] = _text_features(
+                card, words, asked_set, asked, weights, total, wants_accessory
+            )
+        out[:, column["type_share"]] = shares
+        prices = np.asarray([card.price for card in cards])
+        out[:, column["price_place"]] = _places(prices)
+        out[:, column["price_type_place"]] = _places_within(prices, [card.head for card in cards])
+        newness = np.asarray([card.newness for card in cards])
+        out[:, column["newness"]] = newness - (
+            np.nanmax(newness) if np.isfinite(newness).any() else 0.0
+        )
+        out[:, column["fullness"]] = [card.fullness for card in cards]
+        out[:, column["popularity"]] = [card.popularity for card in cards]
+        out[:, column["affinity"]] = signals.affinity
+        out[:, column["query_words"]] = len(words)
+        return out
+
+    def _type_shares(self, rows: IntArray, signals: Signals) -> FloatArray:
+        """Say how common a candidate's kind is among the best by both scores: what the query means."""
+        order = _log_rank(signals.words) + _log_rank(signals.meaning)
+        best = np.argsort(order, kind="stable")[:30]
+        weight: Counter[str] = Counter()
+        for place in best:
+            head = self.cards[rows[place]].head
+            for word in set(head[-2:]):
+                weight[word] += 1.0 / len(best)  # type: ignore[assignment]
+        return np.asarray(
+            [
+                max((weight.get(word, 0.0) for word in self.cards[row].head[-2:]), default=0.0)
+                for row in rows
+            ],
+            np.float32,
+        )
+
+
+def _text_features(
+    card: Card,
+    words: tuple[str, ...],
+    asked_set: frozenset[str],
+    asked: Asked,
+    weights: dict[str, float],
+    total: float,
+    wants_accessory: bool,
+) -> tuple[float, ...]:
+    """Return features 5 to 21 in the order of `NAMES`; `type_share` is filled by the caller."""
+    title, head = card.title, card.head
+    held = asked_set & set(title)
+    n = max(len(asked_set), 1)
+    cover = len(held) / n
+    first = next((i for i, word in enumerate(title) if word in asked_set), len(title))
+    phrase = 0.0
+    if len(words) > 1 and cover == 1.0:
+        size = len(words)
+        phrase = float(any(title[i : i + size] == words for i in range(len(title) - size + 1)))
+    elif len(words) == 1:
+        phrase = cover
+    head_set = set(head)
+    in_head = asked_set & head_set
+    after_for = 0.0
+    for mark in ("for", "compatible"):
+        if mark in title:
+            at = title.index(mark)
+            if any(w in asked_set for w in title[at + 1 :]) and not held & set(title[:at]):
+                after_for = 1.0
+    accessory = float(
+        not wants_accessory
+        and bool(head)
+        and (head[-1] in ACCESSORIES or any(w in ACCESSORIES for w in head))
+    )
+    brand = set(card.brand)
+    models = {w for w in asked_set if any(c.isdigit() for c in w)}
+    same = max(
+        (len(set(p) & (set(title) | head_set)) / len(set(p)) for p in asked.same if p), default=0.0
+    )
+    return (
+        cover,
+        sum(weights[w] for w in held) / total,
+        phrase,
+        first / max(len(title), 1),
+        len(held) / max(len(title), 1),
+        len(in_head) / n,
+        len(in_head) / max(len(head_set), 1),
+        float(bool(head) and head[-1] in asked_set),
+        float(bool(head) and head_set == asked_set),
+        0.0,
+        after_for,
+        accessory,
+        float(bool(brand) and brand <= asked_set),
+        float(bool(asked.brands) and not brand & asked.brands),
+        len(models & set(title)) / len(models) if models else 0.0,
+        len(asked_set & (card.body | set(title))) / n,
+        same,
+    )
+
+
+def _log_rank(scores: FloatArray) -> FloatArray:
+    order = np.lexsort((np.arange(len(scores)), -scores))
+    ranks = np.empty(len(scores), np.float32)
+    ranks[order] = np.arange(1, len(scores) + 1)
+    return np.log(ranks)
+
+
+def _places(values: NDArray[np.float64]) -> FloatArray:
+    """Return each value's place among all, in [0, 1]; NaN stays."""
+    out = np.full(len(values), np.nan, np.float32)
+    known = np.flatnonzero(np.isfinite(values))
+    if len(known):
+        held = values[known]
+        ordered = np.sort(held)
+        low, high = np.searchsorted(ordered, held), np.searchsorted(ordered, held, side="right")
+        out[known] = (low + high) / 2 / len(held)
+    return out
+
+
+def _places_within(values: NDArray[np.float64], groups: Sequence[tuple[str, ...]]) -> FloatArray:
+    """Return each value's place among those of its own kind (the head's last word)."""
+    by_group: dict[str, list[int]] = {}
+    for place, head in enumerate(groups):
+        by_group.setdefault(head[-1] if head else "", []).append(place)
+    out = np.full(len(values), np.nan, np.float32)
+    for places in by_group.values():
+        out[places] = _places(values[places])
+    return out
