@@ -179,23 +179,31 @@ class IndexParams(Section):
 
 
 class TrainSasrecParams(Section):
-    """The sequential Transformer."""
+    """The sequential Transformer; what each key means: `SASRecConfig` and `TrainOptions`."""
 
     seed: int = 7
     width: Positive = 64
     layers: Positive = 2
-    heads: Positive = 2
+    heads: Positive = 4
     dropout: Share = 0.2
+    id_dropout: Share = 0.1
+    text_width: Positive = 64
+    time_gaps: Annotated[int, Field(ge=0)] = 12
+    frequency: bool = False
     max_events: Positive = 200
     batch_size: Positive = 64
-    learning_rate: float = 1e-3
+    learning_rate: float = 2e-3
     weight_decay: float = 0.0
-    epochs: Positive = 12
+    smoothing: Share = 0.0
+    crop: Share = 0.0
+    epochs: Positive = 4
     seconds: Annotated[float, Field(gt=0)] = 210.0
-    patience: Positive = 3
+    patience: Positive = 2
     loss: Literal["full_softmax", "sampled_softmax", "gbce"] = "full_softmax"
     negatives: Positive = 256
     text_fusion: bool = True
+    validation_visitors: Positive = 600
+    threads: Positive = 1
 
 
 class TrainRankerParams(Section):

@@ -153,7 +153,12 @@ class ItemKNN:
         self.similarity: sp.csr_matrix | None = None
 
     def fit(
-        self, sequences: Sequence[Any], n_products: int, *, steps: Sequence[Any] | None = None, **_: Any
+        self,
+        sequences: Sequence[Any],
+        n_products: int,
+        *,
+        steps: Sequence[Any] | None = None,
+        **_: Any,
     ) -> Self:
         """Count and normalise.
 
@@ -228,6 +233,4 @@ def keep_largest(matrix: sp.csr_matrix, k: int) -> sp.csr_matrix:
     order = np.lexsort((matrix.indices, -matrix.data, row))
     place = np.arange(len(order)) - matrix.indptr[row[order]]
     kept = np.sort(order[place < k])
-    return sp.csr_matrix(
-        (matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape
-    )
+    return sp.csr_matrix((matrix.data[kept], (row[kept], matrix.indices[kept])), shape=matrix.shape)

@@ -89,7 +89,9 @@ class Block(nn.Module):
         share = F.dropout(share, self.dropout, self.training)
         mixed = self.out((share @ v).transpose(1, 2).reshape(b, t, d))  # (B, T, D)
         if self.frequency:
-            fade = (-F.softplus(self.fading) * (age_log.exp() - 1.0)).masked_fill(hidden, float("-inf"))
+            fade = (-F.softplus(self.fading) * (age_log.exp() - 1.0)).masked_fill(
+                hidden, float("-inf")
+            )
             low = fade.softmax(dim=-1) @ y  # (B, T, D)
             part = torch.sigmoid(self.branch)
             mixed = part * (low + self.high.square() * (y - low)) + (1.0 - part) * mixed

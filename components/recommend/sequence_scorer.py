@@ -89,7 +89,9 @@ class SequenceScorer:
             hours: per visitor (T,) times in hours, likewise.
         """
         out = np.zeros((len(sequences), self.table.shape[1]), np.float32)
-        lengths = np.array([min(len(sequence), self.max_events) for sequence in sequences], np.int64)
+        lengths = np.array(
+            [min(len(sequence), self.max_events) for sequence in sequences], np.int64
+        )
         order = np.argsort(lengths, kind="stable")
         order = order[lengths[order] > 0]
         start = 0
