@@ -1,0 +1,435 @@
+"""What is on the shelf: which products meet constraints, in what order, and what to relax if none.
+
+Constraints are decided on the live record of each product, so nothing stale is ever shown. A
+product meets them if ONE of its variants meets all variant-level ones (price, options, stock).
+"""
+
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from components.assistant.language import stems_of
+from components.assistant.safety import quotable
+from components.contracts.commands import Constraint
+from components.contracts.messages import Filters
+from components.contracts.records import Product, Variant
+from components.data.catalogue import Catalogue
+from components.data.filters import FilterTable
+from components.data.words import key, stems
+
+IN_STOCK = Constraint(field="in_stock", values=(True,))
+_LONGEST_LIST = 400
+_DROP_COST = {
+    "promotion": 1.0, "rating": 1.5, "price": 2.0, "color": 2.2, "colour": 2.2, "pack": 2.4, "brand": 3.0,
+    "material": 3.0, "in_stock": 3.2, "size": 4.0, "terms": 5.0, "type": 7.0, "category": 20.0,
+}  # fmt: skip
+_PRODUCT_FIELDS = ("brand", "type", "category")
+Score = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A product that fits, and the variant that does (None where any does)."""
+
+    product: Product
+    variant: Variant | None
+    violated: tuple[str, ...] = ()
+
+    @property
+    def product_id(self) -> str:
+        """The product's id."""
+        return self.product.product_id
+
+    @property
+    def price_minor(self) -> int | None:
+        """What the fitting variant costs now."""
+        return self.variant.price_minor if self.variant else price_of(self.product)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Products in order; `relaxed` names the constraints that they do not meet."""
+
+    hits: tuple[Hit, ...]
+    total: int
+    relaxed: tuple[str, ...] = ()
+    unmatched_terms: tuple[str, ...] = ()
+    ways_out: tuple[tuple[str, int], ...] = ()
+
+
+def is_sold(product: Product) -> bool:
+    """Whether any variant can be bought now."""
+    if not product.available:
+        return False
+    return any(v.stock is None or v.stock > 0 for v in product.variants) if product.variants else True
+
+
+def price_of(product: Product) -> int | None:
+    """Return what the cheapest variant in stock costs now, else the cheapest of all."""
+    live = [v.price_minor for v in product.variants if v.stock is None or v.stock > 0]
+    live = live or [v.price_minor for v in product.variants]
+    return min(live) if live else product.price_minor
+
+
+def option_name(product: Product, name: str) -> bool:
+    """Whether the product's variants differ by this option."""
+    return any(name in v.options for v in product.variants)
+
+
+def attribute_of(product: Product, name: str) -> Any:
+    """Return an attribute's value; None if the product has none."""
+    return product.attributes.get(name)
+
+
+def public_names(constraint: Constraint) -> tuple[str, ...]:
+    """Return the names under which a constraint is reported."""
+    if constraint.op == "not":
+        return (constraint.field, "exclude")
+    if constraint.field == "price":
+        return ("price_min",) if constraint.op == "min" else ("price_max",)
+    if constraint.field == "rating":
+        return ("min_rating",)
+    if constraint.field == "terms":
+        return ("query",)
+    return (constraint.field,)
+
+
+def _is_variant_level(product: Product, c: Constraint) -> bool:
+    return c.field in ("price", "in_stock") or option_name(product, c.field)
+
+
+def _variant_meets(product: Product, variant: Variant | None, c: Constraint) -> bool:
+    if c.field == "price":
+        price = variant.price_minor if variant else product.price_minor
+        if price is None:
+            return False
+        return price >= int(c.values[0]) if c.op == "min" else price <= int(c.values[0])
+    if c.field == "in_stock":
+        stock = variant.stock if variant else None
+        live = product.available and (stock is None or stock > 0)
+        return live == bool(c.values[0])
+    own = key(variant.options.get(c.field, "")) if variant else ""
+    wanted = {key(v) for v in c.values}
+    return own not in wanted if c.op == "not" else own in wanted
+
+
+def _product_meets(product: Product, c: Constraint, promoted: Collection[str]) -> bool:
+    if c.field == "rating":
+        return (product.rating or 0.0) >= float(c.values[0])
+    if c.field == "promotion":
+        return (product.product_id in promoted) == bool(c.values[0])
+    wanted = {key(v) for v in c.values}
+    if c.field in _PRODUCT_FIELDS:
+        own = {key(level) for level in product.category} if c.field == "category" else {key(getattr(product, c.field) or "")}
+        return not own & wanted if c.op == "not" else bool(own & wanted)
+    if c.field == "terms":
+        words = words_of(product)
+        hit = any(set(stems(str(v))) <= words or set(stems_of(str(v))) <= words for v in c.values)
+        return not hit if c.op == "not" else hit
+    value = attribute_of(product, c.field)
+    if c.op in ("min", "max"):
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        return value >= float(c.values[0]) if c.op == "min" else value <= float(c.values[0])
+    if isinstance(c.values[0], bool):
+        return bool(value) == c.values[0] if value is not None else not c.values[0]
+    own = {key(v) for v in value} if isinstance(value, list | tuple) else {key(value)} if value is not None else set()
+    return not own & wanted if c.op == "not" else bool(own & wanted)
+
+
+def fit(product: Product, constraints: Iterable[Constraint], promoted: Collection[str] = ()) -> tuple[Variant | None, tuple[Constraint, ...]]:
+    """Return the variant that meets all constraints, and the constraints that are broken.
+
+    The variant is the cheapest that fits; None where the product has no variants.
+    """
+    level = [c for c in constraints if c.hard]
+    at_variant = [c for c in level if _is_variant_level(product, c)]
+    broken = [c for c in level if c not in at_variant and not _product_meets(product, c, promoted)]
+    variants: Sequence[Variant | None] = product.variants or (None,)
+    good = [v for v in variants if all(_variant_meets(product, v, c) for c in at_variant)]
+    if not good:
+        alone = [c for c in at_variant if not any(_variant_meets(product, v, c) for v in variants)]
+        broken.extend(alone or at_variant)
+        good = [v for v in variants if v is None or v.stock is None or v.stock > 0] or list(variants)
+    best = min(good, key=lambda v: (v is not None and v.stock is not None and v.stock <= 0, v.price_minor if v else 0))
+    return best, tuple(broken)
+
+
+_WORDS: dict[int, tuple[Product, frozenset[str]]] = {}
+
+
+def words_of(product: Product) -> frozenset[str]:
+    """Return the stems of a product's text, planted sentences left out; remembered per record."""
+    known = _WORDS.get(id(product))
+    if known is not None and known[0] is product:
+        return known[1]
+    if len(_WORDS) > 50_000:
+        _WORDS.clear()
+    found = set(_title_words(product))
+    for sentence in quotable(product.description, limit=6):
+        found.update(stems_of(sentence))
+    for name, value in product.attributes.items():
+        values = value if isinstance(value, list | tuple) else (value,)
+        for one in values:
+            if isinstance(one, str):
+                found.update(stems_of(one[:80]))
+            elif one is True:
+                found.update(stems_of(name.replace("_", " ")))
+    words = frozenset(found)
+    _WORDS[id(product)] = (product, words)
+    return words
+
+
+def _title_words(product: Product) -> set[str]:
+    found = set(stems_of(product.title[:200]))
+    found.update(stems_of(product.brand or ""), stems_of(product.type or ""))
+    for level in product.category:
+        found.update(stems_of(level))
+    return found
+
+
+@dataclass
+class Shelf:
+    """The catalogue as the assistant looks through it; follows the live catalogue."""
+
+    catalogue: Catalogue
+    promoted: Callable[[], Collection[str]] = lambda: ()
+    rank_text: Callable[[str, Filters, int], Sequence[str]] | None = None
+    on_change: Callable[[Sequence[Product]], None] = lambda products: None
+    _products: Mapping[str, Product] = field(default_factory=dict)
+    _table: FilterTable = field(default_factory=FilterTable)
+    _titles: dict[str, set[str]] = field(default_factory=dict)
+
+    def refresh(self) -> None:
+        """Take over what changed in the catalogue since the last turn."""
+        current = self.catalogue.products
+        if current is self._products:
+            return
+        changed = [p for i, p in current.items() if self._products.get(i) is not p]
+        if changed:
+            plain = [p.model_copy(update={"description": " ".join(quotable(p.description, limit=6))}) for p in changed]
+            self._table = self._table.with_products(plain)
+            for product in changed:
+                for word in stems_of(product.title[:200]):
+                    self._titles.setdefault(word, set()).add(product.product_id)
+            self.on_change(changed)
+        self._products = current
+
+    @property
+    def products(self) -> Mapping[str, Product]:
+        """The products as of the last refresh."""
+        return self._products
+
+    def with_title_word(self, word: str) -> set[str]:
+        """Return ids of products whose title holds a stem."""
+        return self._titles.get(word, set())
+
+    def knows_word(self, word: str) -> bool:
+        """Whether any product's text holds a stem."""
+        return bool(self._table.mask(Filters(terms=(word,))).any())
+
+    def allowed(self, constraints: Sequence[Constraint]) -> list[Hit]:
+        """Return every product that meets the hard constraints, each with its fitting variant."""
+        promoted = self.promoted()
+        hits = []
+        for product_id in self._table.allowed_ids(filters_of(constraints, promoted_known=True)):
+            product = self._products.get(product_id)
+            if product is None:
+                continue
+            variant, broken = fit(product, constraints, promoted)
+            if not broken:
+                hits.append(Hit(product, variant))
+        return hits
+
+    def text_scores(self, terms: Sequence[str]) -> dict[str, float]:
+        """Return idf-weighted coverage of the terms per product, in [0, 1]; unknown terms count."""
+        if not terms or not len(self._table):
+            return {}
+        size = max(1, len(self._products))
+        weights, masks = [], []
+        for term in terms:
+            mask = self._table.mask(Filters(terms=(term,)))
+            count = int(mask.sum())
+            weights.append(math.log(1 + size / (1 + count)))
+            masks.append(mask)
+        total = sum(weights)
+        score = np.zeros(len(self._table), np.float64)
+        for weight, mask in zip(weights, masks, strict=True):
+            score[mask] += weight
+        rows = np.flatnonzero(score)
+        ids = self._table.ids
+        out = {}
+        for row in rows:
+            product = self._products.get(ids[row])
+            if product is not None:
+                named = sum(w for w, t in zip(weights, terms, strict=True) if t in self._titles and product.product_id in self._titles[t])
+                out[product.product_id] = float(score[row] + 0.5 * named) / (1.5 * total)
+        return out
+
+    def find(
+        self,
+        constraints: Sequence[Constraint],
+        *,
+        terms: Sequence[str] = (),
+        sort: str = "relevance",
+        limit: int = 8,
+        exclude: Collection[str] = (),
+        affinity: Score | None = None,
+        prefer: Sequence[Constraint] = (),
+    ) -> Found:
+        """Find products, or the nearest ones and what they break.
+
+        Args:
+            constraints: hard ones exclude; soft ones order.
+            terms: content words that no structured field explains.
+            sort: relevance, price, -price, rating, newest, popular, or an attribute, '-' falling.
+            limit: at most so many.
+            exclude: product ids to leave out.
+            affinity: product ids to scores in [0, 1] for this visitor.
+            prefer: conditions that move a product up, for instance stored preferences.
+        """
+        hard = [c for c in constraints if c.hard]
+        if not any(c.field == "in_stock" for c in hard):
+            hard.append(IN_STOCK)
+        soft = [c for c in constraints if not c.hard] + list(prefer)
+        has_kind = any(c.field in ("category", "type") and c.op == "is" for c in hard)
+        scores = self.text_scores(terms)
+        hits = [h for h in self.allowed(hard) if h.product_id not in exclude]
+        unmatched = tuple(t for t in terms if not self.knows_word(t))
+        if terms and hits:
+            matched = [h for h in hits if scores.get(h.product_id, 0.0) > 0]
+            best = max((scores[h.product_id] for h in matched), default=0.0)
+            if not has_kind:
+                structured = [c for c in hard if c.field not in ("in_stock", "price", "rating", "promotion")]
+                matched = [h for h in matched if scores[h.product_id] >= 0.6 * best]
+                if not matched and structured and not unmatched:
+                    matched = hits
+                if matched and best >= 0.25:
+                    return Found(self._order(matched, scores, sort, soft, affinity)[:limit], len(matched), (), unmatched)
+                return self._nearest_to_words(hits, terms, soft, affinity, limit, unmatched)
+            relaxed = ("query",) if unmatched and not matched else ()
+            return Found(self._order(hits, scores, sort, soft, affinity)[:limit], len(hits), relaxed, unmatched)
+        if hits:
+            return Found(self._order(hits, scores, sort, soft, affinity)[:limit], len(hits), (), unmatched)
+        return self._relax(hard, scores, soft, affinity, min(limit, 4), exclude, unmatched)
+
+    def _nearest_to_words(self, hits: list[Hit], terms: Sequence[str], soft: Sequence[Constraint], affinity: Score | None, limit: int, unmatched: tuple[str, ...]) -> Found:
+        near: list[Hit] = []
+        if self.rank_text is not None:
+            order = list(self.rank_text(" ".join(terms), Filters(), 20))
+            by_id = {h.product_id: h for h in hits}
+            near = [by_id[i] for i in order if i in by_id]
+        near = near[:4] or self._order(hits, {}, "popular", soft, affinity)[:4]
+        return Found(tuple(near[: min(limit, 4)]), 0, ("query", "type", "category"), unmatched or tuple(terms))
+
+    def _relax(self, hard: list[Constraint], scores: Mapping[str, float], soft: Sequence[Constraint], affinity: Score | None, limit: int, exclude: Collection[str], unmatched: tuple[str, ...]) -> Found:
+        ways: list[tuple[float, tuple[Constraint, ...], list[Hit]]] = []
+        for size in range(1, min(4, len(hard)) + 1):
+            for dropped in combinations(hard, size):
+                cost = sum(_DROP_COST.get(c.field, 4.0) for c in dropped)
+                if ways and cost >= ways[0][0] and size > 1:
+                    continue
+                left = [c for c in hard if c not in dropped]
+                if not any(c.field != "in_stock" for c in left) and len(hard) > 2 and size < len(hard):
+                    continue
+                hits = [h for h in self.allowed(left) if h.product_id not in exclude]
+                if hits:
+                    ways.append((cost, dropped, hits))
+                    ways.sort(key=lambda w: w[0])
+            if ways and size >= 2:
+                break
+        if not ways:
+            return Found((), 0, (), unmatched)
+        _, dropped, hits = ways[0]
+        by_price = next((c for c in dropped if c.field == "price"), None)
+        sort = "relevance"
+        if by_price is not None:
+            sort = "price" if by_price.op == "max" else "-price"
+        ordered = self._order(hits, scores, sort, soft, affinity)[:limit]
+        promoted = self.promoted()
+        shown, names = [], []
+        for hit in ordered:
+            broken = fit(hit.product, hard, promoted)[1]
+            missed = [c for c in dropped if c in broken] or list(dropped)
+            own = tuple(dict.fromkeys(n for c in missed for n in public_names(c)))
+            shown.append(Hit(hit.product, hit.variant, own))
+            names.extend(own)
+        single = tuple((w[1][0].field, len(w[2])) for w in ways if len(w[1]) == 1)
+        return Found(tuple(shown), 0, tuple(dict.fromkeys(names)), unmatched, single)
+
+    def _order(self, hits: Sequence[Hit], scores: Mapping[str, float], sort: str, soft: Sequence[Constraint], affinity: Score | None) -> tuple[Hit, ...]:
+        if len(hits) > _LONGEST_LIST and sort in ("relevance", "popular") and not soft:
+            hits = sorted(hits, key=lambda h: (-scores.get(h.product_id, 0.0), -_merit(h.product), h.product_id))[:_LONGEST_LIST]
+        liked: dict[str, float] = {}
+        if affinity is not None and hits and sort == "relevance":
+            ids = [h.product_id for h in hits]
+            liked = dict(zip(ids, (float(x) for x in affinity(ids)), strict=True))
+        promoted = self.promoted() if any(c.field == "promotion" for c in soft) else ()
+        wishes = {h.product_id: sum(not fit(h.product, [c.model_copy(update={"hard": True})], promoted)[1] for c in soft) for h in hits} if soft else {}
+        top = max((_merit(h.product) for h in hits), default=1.0) or 1.0
+
+        def relevance(hit: Hit) -> float:
+            product_id = hit.product_id
+            return 3.0 * scores.get(product_id, 0.0) + 1.0 * wishes.get(product_id, 0) + 0.8 * liked.get(product_id, 0.0) + 0.3 * _merit(hit.product) / top
+
+        falling = sort.startswith("-")
+        name = sort.removeprefix("-")
+
+        def place(hit: Hit) -> tuple[Any, ...]:
+            if name == "price":
+                price = hit.price_minor
+                worth = math.inf if price is None else (-price if falling else price)
+                return (worth, -relevance(hit), hit.product_id)
+            if name == "rating":
+                return (-(hit.product.rating or 0.0), -hit.product.rating_count, hit.product_id)
+            if name == "newest":
+                at = hit.product.updated_at
+                return (-(at.timestamp() if at else 0.0), hit.product_id)
+            if name == "popular":
+                return (-hit.product.rating_count, -_merit(hit.product), hit.product_id)
+            if name != "relevance":
+                value = attribute_of(hit.product, name)
+                worth = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+                return (worth is None, 0 if worth is None else (-worth if falling else worth), hit.product_id)
+            return (-relevance(hit), hit.product_id)
+
+        return tuple(sorted(hits, key=place))
+
+
+def _merit(product: Product) -> float:
+    return (product.rating or 3.0) * math.log1p(product.rating_count)
+
+
+def filters_of(constraints: Iterable[Constraint], *, promoted_known: bool = False) -> Filters:
+    """Return the part of the constraints that the filter table decides; `fit` decides the rest."""
+    lists: dict[str, tuple[str, ...]] = {}
+    scalars: dict[str, Any] = {}
+    attributes: dict[str, tuple[str, ...]] = {}
+    exclude: dict[str, tuple[str, ...]] = {}
+    for c in constraints:
+        if not c.hard:
+            continue
+        if c.field == "price":
+            scalars["price_min" if c.op == "min" else "price_max"] = int(c.values[0])
+        elif c.field == "rating":
+            scalars["min_rating"] = float(c.values[0])
+        elif c.field == "in_stock":
+            scalars["in_stock"] = bool(c.values[0])
+        elif c.field == "promotion":
+            if not promoted_known:
+                scalars["promotion"] = bool(c.values[0])
+        elif c.op in ("min", "max") or isinstance(c.values[0], bool) or c.field == "terms":
+            continue
+        elif c.op == "not":
+            exclude[c.field] = tuple(str(v) for v in c.values)
+        elif c.field in _PRODUCT_FIELDS:
+            lists[c.field] = tuple(str(v) for v in c.values)
+        elif isinstance(c.values[0], int | float):
+            continue
+        else:
+            attributes[c.field] = tuple(str(v) for v in c.values)
+    return Filters(**lists, **scalars, attributes=attributes, exclude=exclude)
