@@ -19,18 +19,13 @@ from components.data.words import stems
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
-NAMES = (
-    "words", "words_log_rank", "meaning", "meaning_gap", "meaning_head", "title_cover", "title_cover_idf",
-    "title_phrase", "title_first", "title_density", "head_cover", "head_covered", "head_last", "head_exact",
-    "type_share", "after_for", "accessory", "brand_hit", "brand_other", "model_hit", "body_cover", "same_cover",
-    "price_place", "price_type_place", "newness", "fullness", "popularity", "affinity", "query_words",
-)  # fmt: skip
-# Which way a feature may move the score; 0 = either.
-DIRECTIONS = {
-    "words": 1, "meaning": 1, "meaning_head": 1, "title_cover": 1, "title_phrase": 1, "head_cover": 1,
-    "head_exact": 1, "type_share": 1, "accessory": -1, "brand_hit": 1, "brand_other": -1, "model_hit": 1,
-    "popularity": 1, "affinity": 1, "same_cover": 1,
-}  # fmt: skip
+_NAMES_TEXT = """
+words words_log_rank meaning meaning_gap meaning_head title_cover title_cover_idf title_phrase
+title_first title_density head_cover head_covered head_last head_exact type_share after_for
+accessory brand_hit brand_other model_hit body_cover same_cover price_place price_type_place
+newness fullness popularity affinity query_words
+"""
+NAMES = tuple(_NAMES_TEXT.split())
 _COLOURS_TEXT = """
 black white red blue green grey gray silver gold yellow orange pink purple brown beige transparent
 multicolor multicolour titanium charcoal graphite ivory navy bronze copper metallic
@@ -220,7 +215,7 @@ class Shelf:
         return out
 
     def _type_shares(self, rows: IntArray, signals: Signals) -> FloatArray:
-        """Say how common a candidate's kind is among the best by both scores: what the query means."""
+        """Say how common a candidate's kind is among the best by both scores."""
         order = _log_rank(signals.words) + _log_rank(signals.meaning)
         best = np.argsort(order, kind="stable")[:30]
         weight: Counter[str] = Counter()

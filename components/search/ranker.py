@@ -23,10 +23,20 @@ from components.search.features import NAMES
 FloatArray = NDArray[np.float32]
 _TREES_NAME, _LINE_NAME = "ranker.txt", "ranker.json"
 _PRIOR = {
-    "words": 1.0, "meaning": 0.6, "title_cover_idf": 0.3, "head_last": 0.15, "head_exact": 0.1, "type_share": 0.25,
-    "accessory": -0.2, "after_for": -0.1, "brand_hit": 0.1, "model_hit": 0.2, "popularity": 0.03, "affinity": 0.15,
+    "words": 1.0,
+    "meaning": 0.6,
+    "title_cover_idf": 0.3,
+    "head_last": 0.15,
+    "head_exact": 0.1,
+    "type_share": 0.25,
+    "accessory": -0.2,
+    "after_for": -0.1,
+    "brand_hit": 0.1,
+    "model_hit": 0.2,
+    "popularity": 0.03,
+    "affinity": 0.15,
     "same_cover": 0.2,
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -36,8 +36,8 @@ def constraint_names(filters: Filters, *, has_words: bool = False) -> list[str]:
 def without(filters: Filters, names: Sequence[str]) -> Filters:
     """Return the filters without the named constraints; `query` is none of theirs.
 
-    >>> without(Filters(price_max=400, brand=("A",)), ["price_max"])
-    Filters(brand=('A',))
+    >>> without(Filters(price_max=400, brand=("A",)), ["price_max"]) == Filters(brand=("A",))
+    True
     """
     gone = set(names)
     changes: dict[str, Any] = {name: None for name in _SINGLE if name in gone}

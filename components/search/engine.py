@@ -1,0 +1,752 @@
+"""SearchEngine: the only entry to search. A request goes in, ranked products and reasons come out.
+
+A query is parsed; its hard constraints become a mask over rows; words and vectors propose
+candidates inside the mask; the ranker orders them; facets, paging, and ways out of an empty result
+follow. All a request reads hangs on one snapshot, so an upsert or a reload never mixes two states.
+"""
+
+import base64
+import json
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from components.contracts.artefacts import read_manifest, sha256_of_json
+from components.contracts.errors import ArtefactError
+from components.contracts.messages import (
+    Facet,
+    Filters,
+    Relaxation,
+    ScoredProduct,
+    SearchRequest,
+    Span,
+    Suggestion,
+)
+from components.contracts.protocols import Encoder
+from components.contracts.records import Product, Variant
+from components.data.catalogue import Catalogue
+from components.data.filters import FilterTable, attribute_name, matches
+from components.data.words import fold, stems
+from components.search.features import Asked, Shelf, Signals, card_of
+from components.search.index import EmbeddedIndex, FieldWeights, Hits, WordQuery
+from components.search.lexicon import Lexicon, load_lexicon
+from components.search.query import ParsedQuery, parse_query
+from components.search.ranker import LearnedRanker, prior
+from components.search.relax import WORDS, smallest_relaxations, without
+from components.search.suggest import QueryLog, Suggester
+from components.search.vocabulary import Vocabulary
+
+FloatArray = NDArray[np.float32]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+Affinity = Callable[[Sequence[str]], FloatArray]
+ARTEFACT = "index"
+DEPTH = 200  # candidates by words, and as many by meaning
+MEANT = 0.5  # similarity from which a product counts as an answer without sharing a word
+COVERED = 0.5  # share of the query's informative words that an answer must hold
+FACET_VALUES = 20
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The fields of `messages.SearchResponse` that search itself knows."""
+
+    products: tuple[ScoredProduct, ...] = ()
+    degraded: tuple[str, ...] = ()
+    query: str = ""
+    corrected_query: str | None = None
+    understood: Filters = field(default_factory=Filters)
+    spans: tuple[Span, ...] = ()
+    intent: str | None = None
+    total: int = 0
+    facets: tuple[Facet, ...] = ()
+    relaxations: tuple[Relaxation, ...] = ()
+    relaxed: tuple[str, ...] = ()
+    cursor: str | None = None
+    parsed: ParsedQuery | None = None
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What a request reads."""
+
+    version: int
+    table: FilterTable
+    vocabulary: Vocabulary
+    suggester: Suggester
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The whole answer to a query, before it is cut into pages."""
+
+    rows: IntArray
+    scores: FloatArray
+    by_words: frozenset[int]
+    by_meaning: frozenset[int]
+    relaxed: tuple[str, ...]
+    relaxations: tuple[Relaxation, ...]
+    facets: tuple[Facet, ...]
+
+
+class SearchEngine:
+    """Search over one catalogue; safe to use from several threads."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        *,
+        encoder: Encoder | None = None,
+        vectors: Mapping[str, FloatArray] | None = None,
+        popularity: Mapping[str, float] | None = None,
+        ranker: LearnedRanker | None = None,
+        log: QueryLog | None = None,
+        lexicon: Lexicon | None = None,
+        weights: FieldWeights | None = None,
+        kind: str = "flat",
+        promoted: Collection[str] = (),
+        currency: str | None = None,
+        rates: Mapping[str, object] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        """Index a catalogue; use `load` or `from_products`.
+
+        Args:
+            catalogue: the products; `upsert` writes to it as well.
+            encoder: text to unit vectors; None makes the engine lexical only.
+            vectors: known (D,) vectors by product id; others are encoded.
+            popularity: log(1 + purchases) by product id.
+            ranker: learned order; None uses the prior weights.
+            log: past queries, k-anonymous.
+            lexicon: with the shop's approved synonyms; the packaged one by default.
+            weights: of the parts of a product in the lexical index.
+            kind: `flat` or `hnsw`.
+            promoted: ids of products that an offer names today.
+            currency: of the shop.
+            rates: units of a currency per unit of the shop's.
+            folder: where the lexical index lies; None keeps it in memory.
+        """
+        self.catalogue = catalogue
+        self.encoder = encoder
+        self.ranker = ranker
+        self.currency, self.rates = currency, rates
+        self._popularity = dict(popularity or {})
+        self._lexicon = lexicon or load_lexicon()
+        self._log = log or QueryLog()
+        self._lock = threading.Lock()
+        self._pages: OrderedDict[str, _Ranked] = OrderedDict()
+        products = [catalogue.products[i] for i in catalogue.ids]
+        width = encoder.width if encoder is not None else None
+        self._index = EmbeddedIndex(width=width, vectors=kind, weights=weights, folder=folder)
+        self._shelf = Shelf()
+        self._head_vectors: dict[str, FloatArray] = {}
+        table = FilterTable.from_products(products, promoted=promoted)
+        rows = range(len(products))
+        self._index.add(rows, products, self._vectors(products, vectors))
+        self._add_cards(products)
+        self._fresh_words = 0
+        self._snapshot = self._make_snapshot(1, table, products)
+
+    @classmethod
+    def from_products(
+        cls, catalogue: Catalogue, encoder: Encoder | None = None, **options: Any
+    ) -> Self:
+        """Index a catalogue in memory.
+
+        Args:
+            catalogue: the products.
+            encoder: text to unit vectors; None makes the engine lexical only.
+            options: further arguments of the class.
+        """
+        return cls(catalogue, encoder=encoder, **options)
+
+    @classmethod
+    def load(cls, artefacts: Path, *, catalogue: Catalogue | None = None, **options: Any) -> Self:
+        """Open the engine of a release.
+
+        Args:
+            artefacts: a folder that holds `catalogue`, `index` and, for meaning, `finetune`.
+            catalogue: shared with other engines; read from `artefacts` by default.
+            options: further arguments of the class.
+
+        Raises:
+            ArtefactError: absent, damaged, or of another version.
+        """
+        folder = artefacts / ARTEFACT
+        read_manifest(folder)
+        settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+        held = catalogue or Catalogue.load(artefacts)
+        vectors, encoder = _read_vectors(artefacts, folder, settings)
+        log = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
+        synonyms = {term: tuple(targets) for term, targets in settings["synonyms"].items()}
+        return cls(
+            held,
+            encoder=encoder,
+            vectors=vectors,
+            popularity=json.loads((folder / "popularity.json").read_text(encoding="utf-8")),
+            ranker=LearnedRanker.load(folder),
+            log=QueryLog(log["visitors"], {q: tuple(t) for q, t in log["together"].items()}),
+            lexicon=load_lexicon().with_synonyms(synonyms),
+            weights=FieldWeights(**settings["weights"]),
+            kind=settings["vectors"],
+            **options,
+        )
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the catalogue as of now, for `parse_query`."""
+        return self._snapshot.vocabulary
+
+    @property
+    def table(self) -> FilterTable:
+        """The filterable columns as of now."""
+        return self._snapshot.table
+
+    @property
+    def lexicon(self) -> Lexicon:
+        """The words of other languages and the synonyms in use."""
+        return self._lexicon
+
+    def parse(self, text: str) -> ParsedQuery:
+        """Read a query as `search` does."""
+        return parse_query(
+            text,
+            self._snapshot.vocabulary,
+            currency=self.currency,
+            rates=self.rates,
+            lexicon=self._lexicon,
+        )
+
+    def search(
+        self, request: SearchRequest, *, affinity: Affinity | None = None, offset: int = 0
+    ) -> SearchResult:
+        """Answer a request.
+
+        Args:
+            request: the query, explicit filters (added to those parsed from the words), sort order,
+                page size and cursor. Unknown or outdated cursors start from the first page.
+            affinity: gives a visitor's liking in [0, 1] for product ids; None is impersonal.
+            offset: products to skip, when no cursor is given.
+
+        Returns:
+            Products that meet every hard constraint; when there are none, the smallest relaxations
+            with what each brings, and as products those of the best one, named in `relaxed`.
+        """
+        snapshot = self._snapshot
+        parsed = self.parse(request.query)
+        filters = merge_filters(parsed.filters, request.filters)
+        sort = request.sort if request.sort != "relevance" else parsed.sort
+        name = sha256_of_json(
+            [request.query, filters.model_dump(mode="json"), sort, request.visitor_id]
+        )[:24]
+        start, is_known = offset, False
+        if request.cursor is not None:
+            start, is_known = _read_cursor(request.cursor, name)
+        ranked = self._pages.get(name) if is_known else None
+        if ranked is None:
+            ranked = self._rank(snapshot, parsed, filters, sort, affinity)
+            with self._lock:
+                self._pages[name] = ranked
+                self._pages.move_to_end(name)
+                while len(self._pages) > 256:
+                    self._pages.popitem(last=False)
+        end = start + request.limit
+        shown = without(filters, ranked.relaxed)
+        products = []
+        for place in range(start, min(end, len(ranked.rows))):
+            row = int(ranked.rows[place])
+            product = self.catalogue.products.get(snapshot.table.ids[row])
+            if product is not None:
+                products.append(self._scored(product, ranked, place, shown))
+        return SearchResult(
+            products=tuple(products),
+            degraded=self.degraded,
+            query=request.query,
+            corrected_query=parsed.corrected,
+            understood=filters,
+            spans=parsed.spans,
+            intent=parsed.intent,
+            total=0 if ranked.relaxed else len(ranked.rows),
+            facets=ranked.facets,
+            relaxations=ranked.relaxations,
+            relaxed=ranked.relaxed,
+            cursor=_make_cursor(end, name) if end < len(ranked.rows) else None,
+            parsed=parsed,
+        )
+
+    @property
+    def degraded(self) -> tuple[str, ...]:
+        """What is missing: `encoder` when search works by words alone."""
+        return () if self.encoder is not None else ("encoder",)
+
+    def suggest(
+        self,
+        prefix: str,
+        *,
+        visitor_id: str | None = None,
+        limit: int = 8,
+        own: Sequence[str] = (),
+        liked: Mapping[str, float] | None = None,
+    ) -> tuple[Suggestion, ...]:
+        """Complete a prefix; see `Suggester.suggest`.
+
+        Args:
+            prefix: what has been typed so far.
+            visitor_id: whose `own` and `liked` these are; without it both are ignored.
+            limit: how many at most.
+            own: the visitor's own past queries, newest first.
+            liked: stem to the visitor's liking in [0, 1].
+        """
+        if visitor_id is None:
+            own, liked = (), None
+        return self._snapshot.suggester.suggest(prefix, limit=limit, own=own, liked=liked)
+
+    def related(self, query: str, *, limit: int = 8) -> tuple[str, ...]:
+        """Return what people who searched this also searched."""
+        return self._snapshot.suggester.related(query, limit=limit)
+
+    def upsert(self, products: Iterable[Product]) -> None:
+        """Add or replace products; they are found, priced and filtered anew when it returns.
+
+        The vocabulary is read anew when enough words are new; until then a new product is found by
+        its words all the same, only its new brand or type is no filter word yet.
+        """
+        fresh = list({p.product_id: p for p in products}.values())
+        if not fresh:
+            return
+        with self._lock:
+            before = self._snapshot
+            self.catalogue.upsert(fresh)
+            old = [
+                before.table.row_of[p.product_id]
+                for p in fresh
+                if p.product_id in before.table.row_of
+            ]
+            first = len(before.table)
+            table = before.table.with_products(fresh)
+            self._index.add(range(first, first + len(fresh)), fresh, self._vectors(fresh, None))
+            self._add_cards(fresh)
+            self._index.remove(old)
+            unknown = sum(not before.vocabulary.knows(w) for p in fresh for w in stems(p.title))
+            unknown += sum(
+                bool(p.brand) and " ".join(stems(p.brand or "")) not in before.vocabulary.brands
+                for p in fresh
+            )
+            self._fresh_words += unknown
+            is_small = len(table.row_of) <= 2000
+            if unknown and (is_small or self._fresh_words > 200):
+                self._fresh_words = 0
+                held = [self.catalogue.products[i] for i in self.catalogue.ids]
+                self._snapshot = self._make_snapshot(before.version + 1, table, held)
+            else:
+                self._snapshot = replace(before, version=before.version + 1, table=table)
+            self._pages.clear()
+
+    def set_promoted(self, promoted: Collection[str]) -> None:
+        """Say which products offers name now; the filter `promotion` follows."""
+        with self._lock:
+            now = self._snapshot
+            self._snapshot = replace(
+                now, version=now.version + 1, table=now.table.with_promoted(promoted)
+            )
+            self._pages.clear()
+
+    def _make_snapshot(
+        self, version: int, table: FilterTable, products: Sequence[Product]
+    ) -> _Snapshot:
+        vocabulary = Vocabulary.from_products(products, currency=self.currency)
+        sold: Counter[str] = Counter()
+        for product in products:
+            weight = float(np.expm1(self._popularity.get(product.product_id, 0.0)))
+            for value in (product.type, product.brand, *product.category[-1:]):
+                if value and weight:
+                    sold[fold(value)] += weight  # type: ignore[assignment]
+        suggester = Suggester(
+            vocabulary,
+            self._log,
+            popularity=sold,
+            titles=[p.title for p in products],
+            lexicon=self._lexicon,
+        )
+        return _Snapshot(version, table, vocabulary, suggester)
+
+    def _vectors(
+        self, products: Sequence[Product], known: Mapping[str, FloatArray] | None
+    ) -> FloatArray | None:
+        if self.encoder is None:
+            return None
+        out = np.zeros((len(products), self.encoder.width), np.float32)
+        absent = []
+        for place, product in enumerate(products):
+            vector = known.get(product.product_id) if known is not None else None
+            if vector is None:
+                absent.append(place)
+            else:
+                out[place] = vector
+        if absent:
+            out[absent] = self.encoder.encode([products[place].title for place in absent])
+        return out
+
+    def _add_cards(self, products: Sequence[Product]) -> None:
+        cards = [card_of(p, popularity=self._popularity.get(p.product_id, 0.0)) for p in products]
+        self._shelf.add(cards)
+
+    def _rank(
+        self,
+        snapshot: _Snapshot,
+        parsed: ParsedQuery,
+        filters: Filters,
+        sort: str,
+        affinity: Affinity | None,
+    ) -> _Ranked:
+        mask = snapshot.table.mask(filters)
+        rows, scores, words, meant = self._answers(snapshot, parsed, mask, affinity)
+        relaxations: tuple[Relaxation, ...] = ()
+        relaxed: tuple[str, ...] = ()
+        if not len(rows) and snapshot.table.alive.any():
+            relaxations = self._relaxations(snapshot, parsed, filters)
+            if relaxations:
+                relaxed = relaxations[0].drop
+                mask = snapshot.table.mask(without(filters, relaxed))
+                asked = replace(parsed, rest="", expansions=()) if WORDS in relaxed else parsed
+                rows, scores, words, meant = self._answers(snapshot, asked, mask, affinity)
+        if sort != "relevance" and len(rows):
+            order = self._sorted(snapshot, rows, sort, without(filters, relaxed))
+            rows, scores = rows[order], scores[order]
+        chosen = np.zeros(len(snapshot.table), np.bool_)
+        chosen[rows] = True
+        return _Ranked(
+            rows, scores, words, meant, relaxed, relaxations, self._facets(snapshot, chosen, parsed)
+        )
+
+    def _answers(
+        self,
+        snapshot: _Snapshot,
+        parsed: ParsedQuery,
+        mask: BoolArray,
+        affinity: Affinity | None,
+    ) -> tuple[IntArray, FloatArray, frozenset[int], frozenset[int]]:
+        """Return the rows that answer, best first, and which came by words and by meaning."""
+        nothing = frozenset[int]()
+        if not parsed.rest:
+            rows = np.flatnonzero(mask)
+            popularity = np.asarray([self._shelf.cards[r].popularity for r in rows], np.float32)
+            if affinity is not None and 0 < len(rows) <= 5000:
+                ids = [snapshot.table.ids[r] for r in rows]
+                popularity = popularity + 2.0 * np.asarray(affinity(ids), np.float32)
+            order = np.lexsort((rows, -popularity))
+            return rows[order], popularity[order], nothing, nothing
+        if not mask.any():
+            return np.zeros(0, np.int64), np.zeros(0, np.float32), nothing, nothing
+        asked = WordQuery.of(parsed.rest, parsed.expansions)
+        by_words = self._index.words(asked, k=DEPTH, allowed=mask)
+        by_meaning, vector = Hits(), None
+        if self.encoder is not None:
+            text = parsed.rest
+            vector = self.encoder.encode([text])[0]
+            by_meaning = self._index.nearest(vector, k=DEPTH, allowed=mask)
+        rows, features, is_answer = self._describe(
+            snapshot, parsed, by_words, by_meaning, vector, affinity
+        )
+        if not len(rows):
+            return rows, np.zeros(0, np.float32), nothing, nothing
+        score = self.ranker.score(features) if self.ranker is not None else prior(features)
+        # Answers come before what was merely near; the rest is dropped.
+        rows, score = rows[is_answer], score[is_answer]
+        order = np.lexsort((rows, -score))
+        return (
+            rows[order],
+            score[order],
+            frozenset(by_words.rows.tolist()),
+            frozenset(by_meaning.rows.tolist()),
+        )
+
+    def _describe(
+        self,
+        snapshot: _Snapshot,
+        parsed: ParsedQuery,
+        by_words: Hits,
+        by_meaning: Hits,
+        vector: FloatArray | None,
+        affinity: Affinity | None,
+    ) -> tuple[IntArray, FloatArray, BoolArray]:
+        """Return candidate rows, their features (n, F), and which of them answer the words."""
+        rows = np.union1d(by_words.rows, by_meaning.rows).astype(np.int64)
+        n = len(rows)
+        words = np.zeros(n, np.float32)
+        words[np.searchsorted(rows, by_words.rows)] = by_words.scores
+        meaning, head = np.zeros(n, np.float32), np.zeros(n, np.float32)
+        if vector is not None and self._index.vector is not None and n:
+            meaning = self._index.vector.vectors(rows) @ vector
+            head = self._head_scores(rows, vector)
+        liked = np.zeros(n, np.float32)
+        if affinity is not None and n:
+            liked = np.asarray(affinity([snapshot.table.ids[r] for r in rows]), np.float32)
+        asked = self.asked(parsed)
+        features = self._shelf.features(asked, rows, Signals(words, meaning, head, liked))
+        return rows, features, self._is_answer(asked, rows, meaning)
+
+    def asked(self, parsed: ParsedQuery) -> Asked:
+        """Return a parsed query as ranking sees it."""
+        words = tuple(dict.fromkeys(stems(parsed.rest)))
+        brands = frozenset(
+            s for m in parsed.mentions if m.field == "brand" for v in m.values for s in stems(v)
+        )
+        return Asked(words, tuple(tuple(stems(e)) for e in parsed.expansions), brands)
+
+    def _is_answer(self, asked: Asked, rows: IntArray, meaning: FloatArray) -> BoolArray:
+        """Say which candidates hold enough of the words, or mean the same."""
+        weights = {w: self._shelf.idf(w) for w in asked.words}
+        total = sum(weights.values()) or 1.0
+        found = meaning >= MEANT
+        for place, row in enumerate(rows):
+            if found[place]:
+                continue
+            card = self._shelf.cards[row]
+            text = card.body.union(card.title, card.brand)
+            share = sum(v for w, v in weights.items() if w in text) / total
+            is_same = any(p and set(p) <= text for p in asked.same)
+            found[place] = share >= COVERED or is_same
+        return found
+
+    def _head_scores(self, rows: IntArray, vector: FloatArray) -> FloatArray:
+        """Return the similarity of the query to each candidate's kind."""
+        if self.encoder is None:
+            return np.zeros(len(rows), np.float32)
+        heads = [" ".join(self._shelf.cards[r].head) for r in rows]
+        absent = sorted({h for h in heads if h not in self._head_vectors})
+        if absent:
+            for text, made in zip(absent, self.encoder.encode(absent), strict=True):
+                self._head_vectors[text] = made
+        return np.stack([self._head_vectors[h] for h in heads]) @ vector
+
+    def _sorted(
+        self, snapshot: _Snapshot, rows: IntArray, sort: str, filters: Filters
+    ) -> NDArray[np.int64]:
+        """Return the order of rows by price, rating or age; unknown values come last."""
+        products = [self.catalogue.products[snapshot.table.ids[r]] for r in rows]
+        if sort in ("price", "-price"):
+            values = [
+                np.inf if (v := best_price(p, filters)) is None else float(v) for p in products
+            ]
+            keys = np.asarray(values)
+            if sort == "-price":
+                keys = np.where(np.isinf(keys), np.inf, -keys)
+        elif sort == "rating":
+            keys = np.asarray([np.inf if p.rating is None else -p.rating for p in products])
+        else:
+            oldest = datetime.min.replace(tzinfo=UTC)
+            keys = np.asarray(
+                [
+                    -(p.updated_at or oldest).timestamp() if p.updated_at else np.inf
+                    for p in products
+                ]
+            )
+        return np.lexsort((np.arange(len(rows)), keys))
+
+    def _relaxations(
+        self, snapshot: _Snapshot, parsed: ParsedQuery, filters: Filters
+    ) -> tuple[Relaxation, ...]:
+        """Compute the smallest sets of constraints to drop, counting products that answer."""
+        table = snapshot.table
+        holds = self._holding(snapshot, parsed) if parsed.rest else None
+
+        def count(part: Filters, with_words: bool) -> int:
+            mask = table.mask(part)
+            return int((mask & holds).sum() if with_words and holds is not None else mask.sum())
+
+        return smallest_relaxations(filters, count, has_words=bool(parsed.rest))
+
+    def _holding(self, snapshot: _Snapshot, parsed: ParsedQuery) -> BoolArray:
+        """Return (V,) which rows answer the words, whatever the constraints."""
+        holds = np.zeros(len(snapshot.table), np.bool_)
+        asked = WordQuery.of(parsed.rest, parsed.expansions)
+        by_words = self._index.words(asked, k=len(snapshot.table), allowed=None)
+        rows, meaning = by_words.rows, np.zeros(len(by_words.rows), np.float32)
+        if self.encoder is not None:
+            vector = self.encoder.encode([parsed.rest])[0]
+            near = self._index.nearest(vector, k=min(2000, len(holds)))
+            rows = np.union1d(rows, near.rows).astype(np.int64)
+            meaning = np.zeros(len(rows), np.float32)
+            meaning[np.searchsorted(rows, near.rows)] = near.scores
+        inside = rows < len(holds)
+        rows, meaning = rows[inside], meaning[inside]
+        holds[rows] = self._is_answer(self.asked(parsed), rows, meaning)
+        return holds
+
+    def _facets(
+        self, snapshot: _Snapshot, chosen: BoolArray, parsed: ParsedQuery
+    ) -> tuple[Facet, ...]:
+        """Count categories, types, brands and the commonest attributes of the products found."""
+        rows = np.flatnonzero(chosen)[:2000]
+        counts: dict[str, Counter[str]] = {
+            name: Counter() for name in ("category", "type", "brand")
+        }
+        extra: dict[str, Counter[str]] = {}
+        for row in rows:
+            product = self.catalogue.products.get(snapshot.table.ids[row])
+            if product is None:
+                continue
+            if product.category:
+                counts["category"][product.category[-1]] += 1
+            if product.type:
+                counts["type"][product.type] += 1
+            if product.brand:
+                counts["brand"][product.brand] += 1
+            for name, values in _facet_values(product).items():
+                extra.setdefault(name, Counter()).update(values)
+        often = sorted(extra, key=lambda n: (-sum(extra[n].values()), n))
+        often = [n for n in often if len(extra[n]) > 1 and sum(extra[n].values()) * 5 >= len(rows)]
+        counts |= {name: extra[name] for name in often[:6]}
+        return tuple(
+            Facet(
+                field=name,
+                values=tuple(sorted(c.items(), key=lambda i: (-i[1], i[0]))[:FACET_VALUES]),
+            )
+            for name, c in counts.items()
+            if c
+        )
+
+    def _scored(
+        self, product: Product, ranked: _Ranked, place: int, filters: Filters
+    ) -> ScoredProduct:
+        row = int(ranked.rows[place])
+        origin = []
+        if row in ranked.by_words:
+            origin.append("words")
+        if row in ranked.by_meaning:
+            origin.append("meaning")
+        variant = best_variant(product, filters)
+        price = product.price_minor if variant is None else variant.price_minor
+        full = product.list_price_minor if variant is None else variant.list_price_minor
+        return ScoredProduct(
+            product_id=product.product_id,
+            title=product.title,
+            price_minor=price,
+            currency=product.currency,
+            score=round(float(ranked.scores[place]), 6),
+            rank=place + 1,
+            origin=tuple(origin) or ("popularity",),
+            variant_id=None if variant is None else variant.variant_id,
+            list_price_minor=full,
+            brand=product.brand,
+            category=product.category,
+            available=product.available,
+        )
+
+
+def merge_filters(parsed: Filters, given: Filters | None) -> Filters:
+    """Join the constraints read from the words with those given beside them; both must hold.
+
+    Where both name values of one field, the given ones win: they were chosen by hand.
+
+    >>> merge_filters(Filters(price_max=500), Filters(price_max=300)).price_max
+    300
+    """
+    if given is None:
+        return parsed
+    changes: dict[str, Any] = {}
+    for name in ("category", "type", "brand", "currency", "min_rating", "in_stock", "promotion"):
+        value = getattr(given, name)
+        if value not in (None, ()):
+            changes[name] = value
+    for name, pick in (("price_min", max), ("price_max", min)):
+        values = [v for v in (getattr(parsed, name), getattr(given, name)) if v is not None]
+        if values:
+            changes[name] = pick(values)
+    if given.price_min is not None or given.price_max is not None:
+        changes["currency"] = given.currency or parsed.currency
+    exclude = dict(parsed.exclude)
+    for name, values in given.exclude.items():
+        exclude[name] = tuple(dict.fromkeys((*exclude.get(name, ()), *values)))
+    changes["attributes"] = {**parsed.attributes, **given.attributes}
+    changes["terms"] = tuple(dict.fromkeys((*parsed.terms, *given.terms)))
+    changes["exclude"] = exclude
+    return parsed.model_copy(update=changes)
+
+
+def best_variant(product: Product, filters: Filters) -> Variant | None:
+    """Return the variant to show: meets the variant-level constraints, in stock, cheapest."""
+    wanted = Filters(
+        price_min=filters.price_min,
+        price_max=filters.price_max,
+        in_stock=filters.in_stock,
+        attributes=filters.attributes,
+        exclude={
+            n: v
+            for n, v in filters.exclude.items()
+            if n not in ("brand", "type", "category", "terms")
+        },
+    )
+    fitting = [
+        v
+        for v in product.variants
+        if wanted == Filters() or matches(product.model_copy(update={"variants": (v,)}), wanted)
+    ]
+    return min(fitting, key=lambda v: (v.stock == 0, v.price_minor, v.variant_id), default=None)
+
+
+def best_price(product: Product, filters: Filters) -> int | None:
+    """Return the price of the variant shown, in minor units."""
+    variant = best_variant(product, filters)
+    return product.price_minor if variant is None else variant.price_minor
+
+
+def _facet_values(product: Product) -> dict[str, set[str]]:
+    """Return the short attribute values and options of a product, as a shopper reads them."""
+    found: dict[str, set[str]] = {}
+    pairs = [
+        *product.attributes.items(),
+        *((n, o) for v in product.variants for n, o in v.options.items()),
+    ]
+    for raw, value in pairs:
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, bool):
+                text = "yes" if one else ""
+            elif isinstance(one, str) and len(one) <= 30:
+                text = one
+            else:
+                continue
+            if text:
+                found.setdefault(attribute_name(raw), set()).add(text)
+    return found
+
+
+def _make_cursor(offset: int, name: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([offset, name]).encode()).decode()
+
+
+def _read_cursor(cursor: str, name: str) -> tuple[int, bool]:
+    """Return (offset, whether it belongs to this query); a damaged one starts at the beginning."""
+    try:
+        offset, of = json.loads(base64.urlsafe_b64decode(cursor.encode()))
+    except (ValueError, TypeError):
+        return 0, False
+    if of != name or not isinstance(offset, int) or offset < 0:
+        return 0, False
+    return offset, True
+
+
+def _read_vectors(
+    artefacts: Path, folder: Path, settings: Mapping[str, Any]
+) -> tuple[dict[str, FloatArray] | None, Encoder | None]:
+    """Return product vectors and the encoder that made them; (None, None) where there is none."""
+    if not settings["has_vectors"]:
+        return None, None
+    from components.text.vectors import load_encoder
+
+    with np.load(folder / "vectors.npz", allow_pickle=False) as held:
+        vectors = dict(zip((str(i) for i in held["product_ids"]), held["rows"], strict=True))
+    encoder = load_encoder(artefacts)
+    if vectors and len(next(iter(vectors.values()))) != encoder.width:
+        raise ArtefactError(
+            f"{folder}: vectors of another encoder. Rebuild with `shelfwise stage index`."
+        )
+    return vectors, encoder
