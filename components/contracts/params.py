@@ -175,6 +175,7 @@ class IndexParams(Section):
     brand_weight: float = 1.0
     category_weight: float = 1.5
     description_weight: float = 0.5
+    min_visitors: Positive = 5  # a query that fewer visitors typed is never suggested
     quantise: bool = False
 
 
@@ -306,10 +307,16 @@ def parse_params(data: Any, *, origin: str = "params.yaml") -> Params:
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(str(part) for part in item['loc'])}: "
-            + ("unknown key" if item["type"] == "extra_forbidden" else f"{item['msg']} (got {item['input']!r})")
+            + (
+                "unknown key"
+                if item["type"] == "extra_forbidden"
+                else f"{item['msg']} (got {item['input']!r})"
+            )
             for item in error.errors()
         )
-        raise ParamsError(f"{origin}: {problems}. See components/contracts/params.py for what is allowed.") from error
+        raise ParamsError(
+            f"{origin}: {problems}. See components/contracts/params.py for what is allowed."
+        ) from error
 
 
 def load_params(path: Path) -> Params:
@@ -321,11 +328,15 @@ def load_params(path: Path) -> Params:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise ParamsError(f"{path}: no such file. Run from the project's root or pass --params.") from error
+        raise ParamsError(
+            f"{path}: no such file. Run from the project's root or pass --params."
+        ) from error
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" line {where.line + 1}" if where else ""
-        raise ParamsError(f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}.") from error
+        raise ParamsError(
+            f"{path}:{line} not valid YAML: {getattr(error, 'problem', error)}."
+        ) from error
     return parse_params(data if data is not None else {}, origin=str(path))

@@ -493,6 +493,34 @@ class SearchEngine:
         features = self._shelf.features(asked, rows, Signals(words, meaning, head, liked))
         return rows, features, self._is_answer(asked, rows, meaning)
 
+    def candidates(
+        self, text: str, *, depth: int = DEPTH, parsed: ParsedQuery | None = None
+    ) -> tuple[list[str], FloatArray]:
+        """Propose products for a text and describe them, for training and evaluation.
+
+        Args:
+            text: the query.
+            depth: how many by words, and as many by meaning.
+            parsed: the text as already read.
+
+        Returns:
+            Product ids, and their features (n, len(features.NAMES)), in row order.
+        """
+        snapshot = self._snapshot
+        parsed = parsed or self.parse(text)
+        mask = snapshot.table.mask(parsed.filters)
+        words = parsed.rest or text
+        asked = WordQuery.of(words, parsed.expansions)
+        by_words = self._index.words(asked, k=depth, allowed=mask)
+        by_meaning, vector = Hits(), None
+        if self.encoder is not None:
+            vector = self.encoder.encode([words])[0]
+            by_meaning = self._index.nearest(vector, k=depth, allowed=mask)
+        rows, features, _ = self._describe(
+            snapshot, replace(parsed, rest=words), by_words, by_meaning, vector, None
+        )
+        return [snapshot.table.ids[row] for row in rows], features
+
     def asked(self, parsed: ParsedQuery) -> Asked:
         """Return a parsed query as ranking sees it."""
         words = tuple(dict.fromkeys(stems(parsed.rest)))

@@ -1,7 +1,7 @@
 """Where words and vectors are looked up: one `SearchIndex` interface, and the embedded engine.
 
-`LexicalIndex` is tantivy (BM25 over the weighted parts of a product), `VectorIndex` is faiss
-(exact or HNSW), `EmbeddedIndex` is both. All speak of rows, the places of products in a `FilterTable`; hard
+`LexicalIndex` is tantivy (BM25 over the weighted parts of a product), `VectorIndex` is faiss,
+exact or HNSW; `EmbeddedIndex` is both.
 constraints come as a mask over rows and are pushed down. A distributed engine would implement
 `SearchIndex` the same way. Ranking beyond the two scores is not done here.
 """

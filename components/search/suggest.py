@@ -14,6 +14,7 @@ from heapq import nsmallest
 from components.contracts.messages import Suggestion
 from components.data.words import fold, has_chinese, ngrams, stems
 from components.search.lexicon import Lexicon, load_lexicon
+from components.search.patterns import STOP_WORDS
 from components.search.vocabulary import Vocabulary
 
 MIN_VISITORS = 5
@@ -244,8 +245,10 @@ def _frequent_phrases(
     """Count two- and three-word runs of letters in titles; keeps the frequent ones."""
     counts: Counter[str] = Counter()
     for title in titles[:200_000]:
-        words = [w for w in fold(title).replace(",", " , ").replace("(", " ( ").split()]
+        words = fold(title).replace(",", " , ").replace("(", " ( ").split()
         for _, _, phrase in ngrams(words, 3):
             if " " in phrase and all(w.isalpha() and len(w) > 2 for w in phrase.split()):
+                if phrase.split()[-1] in STOP_WORDS or phrase.split()[0] in STOP_WORDS:
+                    continue
                 counts[phrase] += 1
     return {p: n for p, n in counts.most_common(most) if n >= least}
