@@ -48,6 +48,7 @@ from components.contracts.messages import (
     TurnRequest,
     TurnResponse,
     VisitorResponse,
+    VisitorsResponse,
 )
 from components.contracts.records import Id, Product
 from components.state.keys import Key
@@ -280,6 +281,17 @@ def pieces(text: str, *, size: int = 24) -> Iterator[str]:
 
 def _add_visitors(app: FastAPI) -> None:
     at = "/v1/visitors/{visitor_id}"
+
+    @app.get("/v1/visitors", response_model=VisitorsResponse, tags=["visitors"])
+    def get_visitors(
+        shop: TheShop, key: TheKey, limit: Annotated[int, Query(ge=1, le=100)] = 10
+    ) -> Response:
+        """Return some visitors whom the release knows."""
+        require(key, "ops", key.visitor_id)
+        if key.visitor_id is not None:
+            raise RefusalError(403, "a visitor's key sees one visitor only.")
+        found = VisitorsResponse(request_id=new_id("r"), visitors=tuple(shop.visitors(limit)))
+        return _json(found)
 
     @app.get(at, response_model=VisitorResponse, tags=["visitors"])
     def get_visitor(visitor_id: Id, shop: TheShop, key: TheKey) -> Response:

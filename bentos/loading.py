@@ -137,11 +137,9 @@ def load(source: Source) -> Engines:
     Raises:
         ArtefactError: the release is altered, or has no catalogue.
     """
-    from components.recommend.engine import RecommendEngine
-    from components.recommend.ratings import RatingModel
-    from components.search.engine import SearchEngine
-
     from components.data.catalogue import Catalogue
+    from components.recommend.engine import RecommendEngine
+    from components.search.engine import SearchEngine
 
     verify(source)
     folder = source.folder
@@ -173,7 +171,7 @@ def load(source: Source) -> Engines:
         catalogue=catalogue,
         search=search,
         recommend=recommend,
-        ratings=part("ratings", lambda: RatingModel.load(folder), lambda: None),
+        ratings=None,
         offers=Offers.load(folder),
         data_end=datetime.fromisoformat(clock["data_end"]),
         currency=_currency(catalogue),

@@ -29,3 +29,13 @@ FAILED_SWAPS = Gauge(
 DROPPED = Gauge(
     "shelfwise_journal_dropped", "Served answers that are not in the log.", multiprocess_mode="sum"
 )
+
+
+_seen: set[str] = set()
+
+
+def release(model_version: str) -> None:
+    """Mark one release as the one in service and the others seen as no longer so."""
+    _seen.add(model_version)
+    for version in _seen:
+        RELEASE.labels(version).set(1 if version == model_version else 0)

@@ -61,6 +61,15 @@ class Offers:
         held = self._of_product.get(product_id, ())
         return [one.offer for one in held if self._applies(one, visitor_id, now)]
 
+    def open_products(self, now: datetime) -> frozenset[str]:
+        """Return the products that an offer for everybody names now."""
+        return frozenset(
+            product_id
+            for one in self._held
+            if not one.offer.targeted and self._applies(one, None, now)
+            for product_id in one.offer.product_ids
+        )
+
     def _applies(self, one: _Held, visitor_id: str | None, now: datetime) -> bool:
         if not one.starts_at <= now < one.ends_at:
             return False

@@ -48,8 +48,7 @@ class Shelfwise:
             health = self.shop.health()
         except StateError:
             return False
-        metrics.RELEASE.clear()
-        metrics.RELEASE.labels(health.model_version).set(1)
+        metrics.release(health.model_version)
         metrics.FAILED_SWAPS.set(self.shop.current.failed_swaps)
         metrics.DROPPED.set(self.shop.journal.dropped)
         return True

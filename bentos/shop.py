@@ -119,6 +119,7 @@ class Shop:
         if posted:
             _upsert(engines, posted)
         clock = clock_for(engines.data_end, self.params, self.store)
+        engines.search.set_promoted(engines.offers.open_products(clock.now()))
         assistant = Assistant(
             engines.catalogue,
             engines.search,
@@ -160,13 +161,11 @@ class Shop:
             return engines.recommend.affinity(known, recent, product_ids, now=now)
 
         affinity = liking if known is not None or recent else None
-        offset = _offset_of(request.cursor)
         limit = min(request.limit, self.params.max_limit)
         result = engines.search.search(
-            request.model_copy(update={"limit": limit}), affinity=affinity, offset=offset
+            request.model_copy(update={"limit": limit}), affinity=affinity
         )
         products = self._dressed(engines, result.products, request.visitor_id, now)
-        more = offset + len(products) < result.total and bool(products)
         response = SearchResponse(
             request_id=new_id("r"),
             slate_id=new_id("s"),
@@ -182,7 +181,7 @@ class Shop:
             facets=result.facets,
             relaxations=result.relaxations,
             relaxed=result.relaxed,
-            cursor=_cursor_of(offset + len(products)) if more else None,
+            cursor=result.cursor,
         )
         query = Query(query_id=response.request_id, text=request.query)
         self._log("search", request, response, engines, recent, surface="search", query=query)
@@ -568,6 +567,13 @@ class Shop:
 
     # -- visitors
 
+    def visitors(self, limit: int) -> list[str]:
+        """Return some visitors whom the release knows, spread over all of them."""
+        store = self.current.champion.recommend.history_store
+        known = [] if store is None else [v for v in store.visitor_ids if self._known(v)]
+        step = max(1, len(known) // max(1, limit))
+        return known[::step][:limit]
+
     def visitor(self, visitor_id: str) -> VisitorResponse:
         """Return everything kept about a visitor."""
         self.journal.flush(2.0)
@@ -659,28 +665,12 @@ class _Guarded:
 
 
 def _upsert(engines: Engines, products: Sequence[Product]) -> None:
-    engines.catalogue.upsert(products)
-    engines.search.upsert(products)
+    engines.search.upsert(products)  # writes to the catalogue that both engines share
     engines.recommend.upsert(products)
 
 
 def _together(*parts: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for part in parts for name in part))
-
-
-def _offset_of(cursor: str | None) -> int:
-    if cursor is None:
-        return 0
-    digits = cursor.removeprefix("o")
-    if not digits.isdigit() or len(digits) > 9 or cursor[:1] != "o":
-        from bentos.problems import RefusalError
-
-        raise RefusalError(422, "cursor: not one of ours; send the `cursor` of the answer before.")
-    return int(digits)
-
-
-def _cursor_of(offset: int) -> str:
-    return f"o{offset}"
 
 
 def _as_events(recent: Sequence[RecentEvent], visitor_id: str, now: datetime) -> list[Event]:

@@ -404,6 +404,13 @@ class VisitorResponse(Message):
     responses: tuple[dict[str, Any], ...] = ()
 
 
+class VisitorsResponse(Message):
+    """`GET /v1/visitors`: some of the visitors whom the release knows."""
+
+    request_id: str
+    visitors: tuple[str, ...]
+
+
 class ForgetResponse(Message):
     """`DELETE /v1/visitors/{visitor_id}`: the receipt; `digest` stands for the id from now on."""
 

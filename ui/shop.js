@@ -1,0 +1,74 @@
+// What the page does by itself: clicks that name an act go to Python, suggestions come as one types,
+// tabs and theme change at once. No text from data is ever set as HTML here.
+() => {
+  if (window.shelfwise) return;
+  const body = document.body;
+  const store = {
+    get: (name) => { try { return localStorage.getItem(name); } catch { return null; } },
+    set: (name, value) => { try { localStorage.setItem(name, value); } catch { /* private mode */ } },
+  };
+  const theme = store.get("shelfwise-theme");
+  if (theme) body.classList.toggle("dark", theme === "dark");
+
+  const view = (name) => {
+    body.dataset.view = name;
+    if (name !== "shelf") body.dataset.side = name;
+    document.querySelectorAll("[data-view-of]").forEach((b) => {
+      const on = b.dataset.viewOf === name;
+      if (b.getAttribute("role") === "tab") b.setAttribute("aria-selected", String(b.dataset.viewOf === (body.dataset.side || "chat")));
+      else if (on) b.setAttribute("aria-current", "page");
+      else b.removeAttribute("aria-current");
+    });
+  };
+  window.shelfwise = { view };
+
+  document.addEventListener("click", (event) => {
+    const tab = event.target.closest("[data-view-of]");
+    if (tab) view(tab.dataset.viewOf);
+    const toggle = event.target.closest("[data-toggle=theme]");
+    if (toggle) {
+      const dark = body.classList.toggle("dark");
+      store.set("shelfwise-theme", dark ? "dark" : "light");
+      toggle.setAttribute("aria-pressed", String(dark));
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    const tab = event.target.closest?.("[role=tab]");
+    if (tab && (event.key === "ArrowRight" || event.key === "ArrowLeft")) {
+      const all = [...tab.parentElement.querySelectorAll("[role=tab]")];
+      const next = all[(all.indexOf(tab) + (event.key === "ArrowRight" ? 1 : all.length - 1)) % all.length];
+      next.focus(); next.click(); event.preventDefault();
+    }
+    if (event.key === "/" && !/^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName || "")) {
+      document.getElementById("sw-query")?.focus(); event.preventDefault();
+    }
+  });
+
+  // Newest words in sight; a message goes away by itself unless it is being read or has the focus.
+  let timer;
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      const target = change.target.nodeType === 1 ? change.target : change.target.parentElement;
+      if (!target) continue;
+      const chat = target.closest("#sw-chat");
+      if (chat) chat.scrollTop = chat.scrollHeight;
+      if (target.closest("#sw-toast")) {
+        clearTimeout(timer);
+        const hide = () => {
+          const toast = document.querySelector("#sw-toast .sw-toast");
+          if (!toast) return;
+          if (toast.matches(":hover, :focus-within")) timer = setTimeout(hide, 2000);
+          else toast.classList.add("sw-gone");
+        };
+        timer = setTimeout(hide, 7000);
+      }
+      const title = target.closest("#sw-detail")?.querySelector("h2");
+      if (title && title.dataset.seen !== "1") {
+        title.dataset.seen = "1"; title.focus({ preventScroll: true });
+        title.closest("section").scrollIntoView({ block: "start", behavior: "instant" });
+        window.scrollBy(0, -96);
+      }
+    }
+  }).observe(body, { subtree: true, childList: true });
+  view("shelf");
+}

@@ -1,0 +1,89 @@
+"""What one browser tab knows: who shops, in which language, what is looked at. Immutable."""
+
+import uuid
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from components.contracts.messages import (
+    BasketResponse,
+    Filters,
+    Offer,
+    ScoredProduct,
+    SearchResponse,
+    VisitorResponse,
+)
+from components.contracts.records import Product
+from ui.panels import Said
+
+PAGE = 24
+
+
+@dataclass(frozen=True)
+class Tab:
+    """The state of one tab; every change makes a new one."""
+
+    visitor_id: str
+    language: str = "en"
+    visitors: tuple[str, ...] = ()
+    query: str = ""
+    filters: Filters = field(default_factory=Filters)
+    sort: str = "relevance"
+    found: SearchResponse | None = None
+    products: tuple[ScoredProduct, ...] = ()
+    slate_id: str = ""
+    degraded: tuple[str, ...] = ()
+    offers: tuple[Offer, ...] = ()
+    basket: BasketResponse | None = None
+    before: tuple[tuple[str, str | None, int], ...] = ()
+    opened: Product | None = None
+    opened_slate: str = ""
+    reasons: tuple[str, ...] = ()
+    alike: tuple[ScoredProduct, ...] = ()
+    compared: tuple[Product, ...] = ()
+    kept: VisitorResponse | None = None
+    is_asking: bool = False
+    receipt: str = ""
+    problem: str = ""
+    toast: str = ""
+    may_undo: bool = False
+    toasts: int = 0
+
+    @property
+    def currency(self) -> str:
+        """The currency in which amounts are shown."""
+        if self.products:
+            return self.products[0].currency
+        return self.basket.currency if self.basket else "USD"
+
+    @property
+    def is_guest(self) -> bool:
+        """Whether the shopper is someone new."""
+        return self.visitor_id.startswith("guest-")
+
+    @property
+    def is_searching(self) -> bool:
+        """Whether the shelf shows a search rather than the home slate."""
+        return self.found is not None
+
+    def say(self, words: str, *, may_undo: bool = False) -> "Tab":
+        """Return the tab with a message to show."""
+        return replace(self, toast=words, may_undo=may_undo, toasts=self.toasts + 1)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """The conversation of one tab."""
+
+    session_id: str
+    said: tuple[Said, ...] = ()
+    state: dict[str, Any] = field(default_factory=dict)
+
+
+def guest() -> str:
+    """Return the id of a shopper nobody knows."""
+    return f"guest-{uuid.uuid4().hex[:12]}"
+
+
+def new_talk() -> Talk:
+    """Return a conversation that has not begun."""
+    return Talk(session_id=f"tab-{uuid.uuid4().hex[:16]}")
