@@ -148,7 +148,7 @@ class ItemKNN:
 
     name = "item_knn"
 
-    def __init__(self, config: ItemKNNConfig = ItemKNNConfig()) -> None:  # noqa: B008 - frozen
+    def __init__(self, config: ItemKNNConfig = ItemKNNConfig()) -> None:
         self.config = config
         self.similarity: sp.csr_matrix | None = None
 
@@ -202,11 +202,12 @@ class ItemKNN:
         """Write `item_knn.npz`, exact."""
         similarity = self._fitted()
         folder.mkdir(parents=True, exist_ok=True)
+        settings = json.dumps(asdict(self.config), sort_keys=True)
         np.savez(
             folder / "item_knn.npz",
             data=similarity.data, indices=similarity.indices, indptr=similarity.indptr,
             n_products=np.int64(similarity.shape[0]),
-            config=np.frombuffer(json.dumps(asdict(self.config), sort_keys=True).encode(), np.uint8),
+            config=np.frombuffer(settings.encode(), np.uint8),
         )  # fmt: skip
 
     @classmethod

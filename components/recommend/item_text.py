@@ -31,7 +31,7 @@ def text_columns(items: pl.DataFrame, *, key: str = "item_id") -> dict[str, str]
     Returns:
         Column name to `text` (words), `tokens` (a list; each entry is one word as a whole, and its
         words too) or `category` (one value of a few). Left out: the key, numbers with many values,
-        empty columns, and codes (nearly all values distinct, one word each).
+        empty columns, codes (nearly all values distinct, one word each), and `X_ids` beside `X`.
     """
     out: dict[str, str] = {}
     for name, dtype in items.schema.items():
@@ -54,13 +54,8 @@ def text_columns(items: pl.DataFrame, *, key: str = "item_id") -> dict[str, str]
             1 < column.n_unique() < MAX_CATEGORY_SHARE * len(column)
         ):
             out[name] = "category"
-    named = {
-        name[: -len("_ids")]
-        for name in out
-        if name.endswith("_ids") and name[: -len("_ids")] in out
-    }
-    return {name: kind for name, kind in out.items() if name.removesuffix("_ids") not in named or not
-            name.endswith("_ids")}  # fmt: skip
+    coded = {name for name in out if name.endswith("_ids") and name.removesuffix("_ids") in out}
+    return {name: kind for name, kind in out.items() if name not in coded}
 
 
 def product_texts(items: pl.DataFrame, *, key: str = "item_id") -> list[str]:

@@ -56,9 +56,9 @@ class SASRecRecommender:
         kinds: int = 0,
         time_gaps: int = 0,
         frequency: bool = False,
-        options: TrainOptions = TrainOptions(),  # noqa: B008 - frozen
+        options: TrainOptions = TrainOptions(),
     ) -> None:
-        """Keep the shape and the way of training; `SASRecConfig` and `TrainOptions` explain them."""
+        """Keep the shape and the way of training: see `SASRecConfig` and `TrainOptions`."""
         self.shape = {
             "width": width, "layers": layers, "heads": heads, "dropout": dropout,
             "id_dropout": id_dropout, "text_width": text_width, "kinds": kinds,
@@ -350,8 +350,8 @@ def run(params: Params, layout: Layout) -> None:
     )
     if len(product_ids) < 3:
         raise ParamsError(
-            f"train_sasrec: {len(product_ids)} products have {params.split.min_purchases} purchases "
-            f"(split.min_purchases) before the test cut-off; lower it for a small shop."
+            f"train_sasrec: {len(product_ids)} products have split.min_purchases = "
+            f"{params.split.min_purchases} purchases before the test cut-off; lower it."
         )
     whole = event_sequences(past, product_ids)
     fitted = event_sequences(past.filter(pl.col("week") < cut.valid_from_week), product_ids)
@@ -408,7 +408,7 @@ def run(params: Params, layout: Layout) -> None:
         layout.artefact("train_sasrec"), kind="sasrec", stage="train_sasrec", seed=section.seed,
         params=section.model_dump(mode="json"), inputs=inputs,
         packages=("numpy", "torch", "safetensors"), metrics=metrics,
-        notes={"text": "fused" if text is not None else "none", "ended": progress.ended or "epochs"},
+        notes={"text": "none" if text is None else "fused", "ended": progress.ended or "epochs"},
     ) as folder:  # fmt: skip
         recommender.save(folder)
         (folder / PRODUCTS_NAME).write_text(json.dumps(product_ids) + "\n", encoding="utf-8")
