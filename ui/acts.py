@@ -240,7 +240,7 @@ class Acts:
             ),
         )
         named |= {i.product_id: i.title for i in basket.items}
-        grew = quantity > dict(((p, v), q) for p, v, q in before).get((product_id, variant_id), 0)
+        grew = quantity > {(p, v): q for p, v, q in before}.get((product_id, variant_id), 0)
         word = "added" if grew else "changed" if quantity else "removed"
         message = say(tab.language, word, x=named.get(product_id, product_id))
         return replace(tab, basket=basket, before=before).say(message, may_undo=True)

@@ -335,8 +335,9 @@ def build(client: Client | None = None) -> gr.Blocks:
     service = client or Client()
     acts = Acts(service)
 
-    def suggest(prefix: str, visitor_id: str) -> list[dict[str, str]]:
+    def suggest(asked: dict[str, str]) -> list[dict[str, str]]:
         """Return completions as plain data; the page sets them as text."""
+        prefix, visitor_id = asked.get("prefix", ""), asked.get("visitor")
         try:
             found = service.suggest(
                 SuggestRequest(prefix=str(prefix)[:200], visitor_id=visitor_id or None)
@@ -351,7 +352,9 @@ def build(client: Client | None = None) -> gr.Blocks:
         act = _script("act.js")
 
         def part(name: str, value: str, **options: Any) -> gr.HTML:
-            return gr.HTML(value, elem_id=f"sw-{name}", js_on_load=act, **options)
+            return gr.HTML(
+                value, elem_id=f"sw-{name}", js_on_load=act, apply_default_css=False, **options
+            )
 
         blocks: dict[str, gr.HTML] = {}
         blocks["head"] = gr.HTML(
@@ -359,6 +362,7 @@ def build(client: Client | None = None) -> gr.Blocks:
             elem_id="sw-head",
             js_on_load=_script("head.js"),
             server_functions=[suggest],
+            apply_default_css=False,
         )
         with gr.Row(elem_id="sw-main"):
             with gr.Column(elem_id="sw-shelf"):
@@ -455,8 +459,8 @@ def build(client: Client | None = None) -> gr.Blocks:
             'class="sw-btn sw-round" data-toggle="theme" aria-label="Light or dark">◐</button></div>'
             "</header>"
         )
-        gr.HTML(bar, elem_id="sw-head")
-        board = gr.HTML("", elem_id="sw-board")
+        gr.HTML(bar, elem_id="sw-head", apply_default_css=False)
+        board = gr.HTML("", elem_id="sw-board", apply_default_css=False)
 
         def look() -> str:
             try:
@@ -473,7 +477,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "server_name": "127.0.0.1",
         "server_port": port(),
-        "theme": gr.themes.Base(font=FONTS, font_mono=["ui-monospace", "monospace"]),
+        "theme": gr.themes.base.Base(font=FONTS, font_mono=["ui-monospace", "monospace"]),
         "css": _script("theme.css"),
         "js": _script("shop.js"),
         "footer_links": [],

@@ -29,14 +29,19 @@ _ICONS = {
     "produce fruit vegetable salad": "M12 21c-5 0-8-3.6-8-8 0-5 5-9 16-9 0 9-3 17-8 17Zm-4-4c2-4 5-7 9-9",
     "dairy milk cheese yogurt egg butter": "M9 3h6v4l2 4v9a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1v-9l2-4V3Zm-2 10h10",
     "meat poultry seafood fish deli beef pork": "M5 14c0-6 5-10 10-10 3 0 5 2 5 5 0 6-6 8-9 8-2 0-3 3-4.500 3S5 17 5 14Zm10-6.500v.01",
-    "bakery bread pastry cake bun": "M4 11c0-3 3.600-5 8-5s8 2 8 5c0 1.500-1 2-1 2v6H5v-6s-1-.5-1-2Zm5-1v4m3-5v5m3-4v4",
+    "bakery bread pastry cake bun sandwich tortilla": "M4 11c0-3 3.600-5 8-5s8 2 8 5c0 1.500-1 2-1 2v6H5v-6s-1-.5-1-2Zm5-1v4m3-5v5m3-4v4",
     "frozen ice": "M12 3v18M4 7.500l16 9M20 7.500l-16 9M9.500 4.500 12 7l2.500-2.500M9.500 19.500 12 17l2.500 2.500",
     "drink beverage juice water soda coffee tea soft beer wine liquor spirit": "M7 4h10l-1 16a1 1 0 0 1-1 1H9a1 1 0 0 1-1-1L7 4Zm.4 6h9.200M13 4l1-3",
     "baby infant": "M10 3h4v3l2 2v12a1 1 0 0 1-1 1H9a1 1 0 0 1-1-1V8l2-2V3Zm-2 9h3m-3 4h3",
     "pet dog cat": "M7 11.500a1.800 2.200 0 1 1 0-4.400 1.800 2.200 0 0 1 0 4.400Zm10 0a1.800 2.200 0 1 1 0-4.400 1.800 2.200 0 0 1 0 4.400ZM10 7a1.600 2 0 1 1 0-4 1.600 2 0 0 1 0 4Zm4 0a1.600 2 0 1 1 0-4 1.600 2 0 0 1 0 4Zm-2 5c3 0 5 2.500 5 5s-2 3-5 3-5-.5-5-3 2-5 5-5Z",
-    "household clean laundry paper detergent": "M9 8h6l1 3v9a1 1 0 0 1-1 1H9a1 1 0 0 1-1-1v-9l1-3Zm0 0V5h5l3 2M14 3v2",
-    "drug health cosmetic beauty personal care vitamin medicine pharmacy": "M12 21S4 15.500 4 10a4 4 0 0 1 8-1.500A4 4 0 0 1 20 10c0 5.500-8 11-8 11Zm0-10v5m-2.500-2.500h5",
+    "household clean laundry paper detergent tissue towel": "M9 8h6l1 3v9a1 1 0 0 1-1 1H9a1 1 0 0 1-1-1v-9l1-3Zm0 0V5h5l3 2M14 3v2",
+    "drug health cosmetic beauty personal care vitamin medicine pharmacy hair soap lens dental oral": "M12 21S4 15.500 4 10a4 4 0 0 1 8-1.500A4 4 0 0 1 20 10c0 5.500-8 11-8 11Zm0-10v5m-2.500-2.500h5",
     "snack candy chip cookie chocolate cracker": "M6 5l2-1 2 1 2-1 2 1 2-1 2 1v14l-2 1-2-1-2 1-2-1-2 1-2-1V5Zm3 6h6m-6 3h4",
+    "cereal breakfast oatmeal granola pancake waffle syrup": "M4 12h16a8 8 0 0 1-5 7.400V20H9v-.6A8 8 0 0 1 4 12Zm3-3c0-2 2-2 2-4m3 4c0-2 2-2 2-4",
+    "can soup sauce pasta rice bean condiment spice baking oil dressing canned dry mix pudding gelatin sugar flour seasoning peanut jelly pickle olive": "M6 7c0-1.500 3-2.500 6-2.500s6 1 6 2.500-3 2.500-6 2.500S6 8.500 6 7Zm0 0v11c0 1.500 3 2.500 6 2.500s6-1 6-2.500V7m-12 4c0 1.500 3 2.500 6 2.500s6-1 6-2.500",
+    "kitchen cookware utensil gadget tool hardware": "M7 3v6a2 2 0 0 0 4 0V3M9 3v18M16 21v-8c-2-1-2-9 1-10v18",
+    "foil wrap bag trash storage plastic": "M5 7h14l-1 13a1 1 0 0 1-1 1H7a1 1 0 0 1-1-1L5 7Zm4-3h6v3H9V4Zm1 7v6m4-6v6",
+    "magazine book card toy party seasonal halloween christmas easter gift": "M4 10h16v10H4V10Zm-1-3h18v3H3V7Zm9 0v13M12 7c-4 0-5-4-2.500-4S12 7 12 7Zm0 0c4 0 5-4 2.500-4S12 7 12 7Z",
     "garden floral flower plant": "M12 21v-9m0 0c-3 0-4-2-4-4s2-3 4-1c2-2 4-1 4 1s-1 4-4 4Zm0 6c2-3 4-3 6-3-.500 2-3 3.500-6 3Z",
 }  # fmt: skip
 _BAG = "M5 8h14l1 13H4L5 8Zm4 3V7a3 3 0 0 1 6 0v4"
@@ -62,6 +67,16 @@ def money(minor: int | None, currency: str, language: str = "en") -> str:
     amount = f"{minor:,}" if currency in _WITHOUT_MINOR else f"{minor / 100:,.2f}"
     symbol = _SYMBOLS.get(currency)
     return f"{symbol}{amount}" if symbol else f"{currency} {amount}"
+
+
+def is_part(name: str, names: Collection[str]) -> bool:
+    """Say whether an attribute only takes another one apart: `size value` beside `size`.
+
+    >>> is_part("size unit", ["size", "size unit"]), is_part("unit", ["size"])
+    (True, False)
+    """
+    whole, _, last = name.replace("_", " ").rpartition(" ")
+    return last in ("unit", "value") and whole in {n.replace("_", " ") for n in names}
 
 
 def icon(category: Sequence[str]) -> str:
@@ -305,6 +320,8 @@ def _chip(name: str, language: str, *, act: str, **data: object) -> str:
 def facets(found: Iterable[Facet], filters: Filters, language: str, *, most: int = 7) -> str:
     """Return counts as checkboxes; what is chosen stays visible."""
     groups = []
+    found = list(found)
+    names = [facet.field for facet in found]
     for facet in found:
         name = facet.field
         chosen = set(
@@ -313,7 +330,12 @@ def facets(found: Iterable[Facet], filters: Filters, language: str, *, most: int
             else filters.attributes.get(name, ())
         )
         values = [v for i, v in enumerate(facet.values) if i < most or v[0] in chosen]
-        if not values or (len(values) == 1 and not chosen) or name == "price":
+        if (
+            name == "price"
+            or not values
+            or (len(values) == 1 and not chosen)
+            or is_part(name, names)
+        ):
             continue
         title = say(language, name) if name in ("brand", "category", "type") else name
         rows = "".join(
@@ -391,8 +413,9 @@ def detail(
             f"{product.rating:.1f} ({product.rating_count:,})" if product.rating else None,
         ),
         *(
-            (str(name).replace("_", " "), _plain(value))
+            (name.replace("_", " "), _plain(value))
             for name, value in product.attributes.items()
+            if not is_part(name, product.attributes)
         ),
     ]
     seen: set[str] = set()

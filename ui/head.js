@@ -28,7 +28,7 @@ element.addEventListener("input", (event) => {
   const prefix = event.target.value; const mine = ++wanted;
   if (prefix.trim().length < 1) { close(); return; }
   timer = setTimeout(async () => {
-    const found = await server.suggest(prefix, element.querySelector("[data-visitor]")?.dataset.visitor || "");
+    const found = await server.suggest({ prefix, visitor: element.querySelector("[data-visitor]")?.dataset.visitor || "" });
     if (mine === wanted && document.activeElement === box()) show(found || []);
   }, 70);
 });

@@ -12,7 +12,7 @@ from components.contracts.messages import (
     VisitorResponse,
 )
 from components.contracts.records import Product
-from ui.cards import button, hue, icon, money, price_line, text, value_name
+from ui.cards import button, hue, icon, is_part, money, price_line, text, value_name
 from ui.words import say
 
 
@@ -242,7 +242,8 @@ def compare(products: Sequence[Product], language: str) -> str:
     """Return products side by side; rows in which they differ are marked."""
     if not products:
         return ""
-    names = list(dict.fromkeys(n for p in products for n in p.attributes))[:8]
+    names = list(dict.fromkeys(n for p in products for n in p.attributes))
+    names = [n for n in names if not is_part(n, names)][:8]
     rows: list[tuple[str, list[str]]] = [
         (say(language, "price"), [money(p.price_minor, p.currency, language) for p in products]),
         (say(language, "brand"), [p.brand or "–" for p in products]),

@@ -10,15 +10,22 @@
   const theme = store.get("shelfwise-theme");
   if (theme) body.classList.toggle("dark", theme === "dark");
 
-  const view = (name) => {
-    body.dataset.view = name;
-    if (name !== "shelf") body.dataset.side = name;
+  const mark = () => {
+    const main = document.getElementById("sw-main");
+    if (!main) return;
+    const shown = main.dataset.view || "shelf", side = main.dataset.side || "chat";
     document.querySelectorAll("[data-view-of]").forEach((b) => {
-      const on = b.dataset.viewOf === name;
-      if (b.getAttribute("role") === "tab") b.setAttribute("aria-selected", String(b.dataset.viewOf === (body.dataset.side || "chat")));
-      else if (on) b.setAttribute("aria-current", "page");
-      else b.removeAttribute("aria-current");
+      const set = (name, value) => { if (b.getAttribute(name) !== value) b.setAttribute(name, value); };
+      if (b.getAttribute("role") === "tab") set("aria-selected", String(b.dataset.viewOf === side));
+      else set("aria-current", b.dataset.viewOf === shown ? "page" : "false");
     });
+  };
+  const view = (name) => {
+    const main = document.getElementById("sw-main");
+    if (!main) return;
+    main.dataset.view = name;
+    if (name !== "shelf") main.dataset.side = name;
+    mark();
   };
   window.shelfwise = { view };
 
@@ -62,6 +69,10 @@
         };
         timer = setTimeout(hide, 7000);
       }
+      const narrow = target.closest("#sw-facets")?.querySelector("details.sw-narrow");
+      if (narrow && innerWidth <= 1180 && !narrow.dataset.seen) { narrow.dataset.seen = "1"; narrow.open = false; }
+      // The tabs may have been drawn anew: say again which one is chosen.
+      if (target.closest("#sw-tabs, #sw-nav")) mark();
       const title = target.closest("#sw-detail")?.querySelector("h2");
       if (title && title.dataset.seen !== "1") {
         title.dataset.seen = "1"; title.focus({ preventScroll: true });
