@@ -28,7 +28,9 @@ from flows.environment import ROOT
 LIMIT = "dvc-repro"
 # Waits between attempts in seconds, 25 minutes in all: longer than the whole default pipeline.
 BUSY_DELAYS = [2, 5, 10, 20, 30, 60, 120, 240, 480, 600]
-BUSY = re.compile(r"is busy, it is being blocked by|Unable to acquire lock|is locked", re.IGNORECASE)
+BUSY = re.compile(
+    r"is busy, it is being blocked by|Unable to acquire lock|is locked", re.IGNORECASE
+)
 LAST_LINES = 12
 
 
@@ -185,7 +187,11 @@ def drop_dead_locks(path: Path) -> list[str]:
         return alive
 
     writers = {name: info for name, info in lock.get("write", {}).items() if held(info)}
-    readers = {name: kept for name, infos in lock.get("read", {}).items() if (kept := [i for i in infos if held(i)])}
+    readers = {
+        name: kept
+        for name, infos in lock.get("read", {}).items()
+        if (kept := [i for i in infos if held(i)])
+    }
     if dropped:
         temporary = path.with_name(f".rwlock.{os.getpid()}")
         temporary.write_text(json.dumps({"write": writers, "read": readers}), encoding="utf-8")
