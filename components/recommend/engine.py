@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Lock
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -40,6 +40,7 @@ from components.recommend.features import ShopState, view_visitors
 from components.recommend.history import FloatArray, IntArray, Log, build_log, day_of
 from components.recommend.ranker import Ranker, Ranking, rank_visitors, sigmoid
 from components.recommend.reasons import describe
+from components.recommend.sequence_source import SequenceSource
 from components.recommend.shop import load_state
 from components.recommend.slate import Rule, SlatePolicy, compose
 
@@ -47,21 +48,11 @@ ARTEFACT = "train_ranker"
 SESSION_EVENTS = 20
 SESSION_HALF_LIFE = 5.0
 SESSION_WEIGHT = 2.5
-SESSION_KINDS: Mapping[type, float] = {Click: 1.0, BasketAdd: 2.0, Purchase: 1.0, Rating: 0.5}
+SESSION_KINDS: Mapping[type, float] = {Click: 1.0, BasketAdd: 2.0, Purchase: 0.3, Rating: 0.5}
 LAUNCH_DISCOUNT = 0.5
 CONTENT_NEIGHBOURS = 8
 NOT_DUE = 0.25
 LIKED = 3.0
-
-
-class SequenceScorer(Protocol):
-    """A sequential model as the engine needs it: the visitor's last products to (V,) scores."""
-
-    def score_recent(
-        self, product_ids: Sequence[str], days_ago: Sequence[float]
-    ) -> Mapping[str, float]:
-        """Return scores of the products it would show next, by product id."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -182,7 +173,7 @@ class RecommendEngine:
         clock: Mapping[str, Any] | None = None,
         encode: Encode | None = None,
         vectors: Mapping[str, FloatArray] | None = None,
-        sequence: SequenceScorer | None = None,
+        sequence: SequenceSource | None = None,
         policy: SlatePolicy | None = None,
         rules: Sequence[Rule] = (),
         missing: Sequence[str] = (),
@@ -199,8 +190,9 @@ class RecommendEngine:
         self.sequence = sequence
         self.missing = tuple(missing)
         self._encode = encode
+        self._state_ids = tuple(state_ids)
         self._n_state = len(state_ids)
-        self._snapshot = self._build(tuple(state_ids), vectors or {})
+        self._snapshot = self._build(self._state_ids, vectors or {})
 
     @classmethod
     def load(
@@ -228,6 +220,9 @@ class RecommendEngine:
                        rules=rules, missing=missing)  # fmt: skip
         read_manifest(folder)
         state, ids = load_state(folder)
+        sequence = SequenceSource.load(artefacts)
+        if sequence is None:
+            missing.append("sasrec")
         return cls(
             goods,
             state=state,
@@ -237,6 +232,7 @@ class RecommendEngine:
             clock=clock,
             encode=encode,
             vectors=vectors,
+            sequence=sequence,
             policy=policy,
             rules=rules,
             missing=missing,
@@ -300,7 +296,8 @@ class RecommendEngine:
     # -- products ------------------------------------------------------------------------------
 
     def _build(self, state_ids: tuple[str, ...], vectors: Mapping[str, FloatArray]) -> _Snapshot:
-        late = [product_id for product_id in self.catalogue.ids if product_id not in set(state_ids)]
+        trained = set(state_ids)
+        late = [product_id for product_id in self.catalogue.ids if product_id not in trained]
         ids = (*state_ids, *late)
         held = self.catalogue.products
         products = tuple(held.get(product_id) for product_id in ids)
@@ -485,7 +482,10 @@ class RecommendEngine:
                 log, np.array([day_of(now)]), np.array([self.week_of(now)]), self.state
             )
             allowed = self.state.rankable | owned[: self._n_state]
-            ranking = rank_visitors(view, self.state, self.ranker, allowed=allowed)
+            extra = None
+            if self.sequence is not None:
+                extra = {"sasrec": self.sequence.scores_of_log(log, 1, self._state_ids)}
+            ranking = rank_visitors(view, self.state, self.ranker, extra=extra, allowed=allowed)
             c = ranking.candidates
             chance = np.clip(ranking.probability.astype(np.float64), 1e-6, 1 - 1e-6)
             # The calibrated chance carries the order; the raw score breaks its ties.
@@ -783,8 +783,9 @@ class RecommendEngine:
             reason = Reason(
                 kind="similar", text="Similar to what you are looking at", evidence=(product_id,)
             )
+            origin = ("content", "item_knn")
             cards.append(scored_product(product, rank=rank, score=float(value[item]),
-                                        origin=("content", "item_knn"), reasons=(reason,)))  # fmt: skip
+                                        origin=origin, reasons=(reason,)))  # fmt: skip
         return Slate(tuple(cards), self.missing)
 
     def affinity(

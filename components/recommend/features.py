@@ -182,7 +182,7 @@ def visitor_stats(log: Log, now: IntArray) -> VisitorStats:
 
 
 def _usual_place(log: Log, n: int, last_trips: int = 20) -> IntArray:
-    """Return each visitor's most frequent place over the last trips (lines count), -1 if unknown."""
+    """Return each visitor's most frequent place over the last trips, -1 if unknown."""
     if not len(log) or log.place.max(initial=-1) < 0:
         return np.full(n, -1)
     trips = np.zeros(n, dtype=np.int64)

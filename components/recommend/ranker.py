@@ -88,8 +88,11 @@ def fit_calibration(
         while len(blocks) > 1 and blocks[-2][1] >= blocks[-1][1]:
             last, before = blocks.pop(), blocks.pop()
             both = before[2] + last[2]
-            blocks.append([(a * before[2] + b * last[2]) / both
-                           for a, b in zip(before[:2], last[:2], strict=True)] + [both])  # fmt: skip
+            pooled = [
+                (a * before[2] + b * last[2]) / both
+                for a, b in zip(before[:2], last[:2], strict=True)
+            ]
+            blocks.append([*pooled, both])
     return Calibration(
         tuple(float(b[0]) for b in blocks),
         tuple(float(min(max(b[1], 1e-6), 1 - 1e-6)) for b in blocks),
@@ -103,7 +106,7 @@ class Ranker:
     Attributes:
         models: LightGBM text of each model; text is what is hashed and stored.
         weights: one per model; scores are weighted sums of raw outputs.
-        features: column names the models were trained on; must equal `FEATURES`.
+        features: column names the models were trained on, among `FEATURES`.
         calibration: score to probability.
         quotas: candidate quotas it was trained with.
     """
@@ -126,7 +129,7 @@ class Ranker:
         """Score feature rows.
 
         Args:
-            rows: (n, F) in the order of `features`.
+            rows: (n, F) in the order of `FEATURES`.
             threads: used by LightGBM; the scores do not depend on it.
 
         Returns:
@@ -135,6 +138,8 @@ class Ranker:
         total = np.zeros(len(rows), dtype=np.float64)
         if not len(rows):
             return total.astype(np.float32)
+        if self.features != FEATURES:
+            rows = rows[:, [FEATURES.index(name) for name in self.features]]
         for booster, weight in zip(self.boosters(), self.weights, strict=True):
             total += weight * booster.predict(rows, raw_score=True, num_threads=threads)
         return total.astype(np.float32)
@@ -162,7 +167,7 @@ class Ranker:
             ArtefactError: made for other features than this code computes.
         """
         stored = json.loads((folder / RANKER_NAME).read_text(encoding="utf-8"))
-        if tuple(stored["features"]) != FEATURES:
+        if not set(stored["features"]) <= set(FEATURES):
             raise ArtefactError(
                 f"{folder}: the ranker was trained on other features than this version computes. "
                 "Rebuild it with `shelfwise stage train_ranker`."
@@ -178,6 +183,7 @@ class Ranker:
                 tuple(calibration["scores"]), tuple(calibration["probabilities"])
             ),
             quotas=stored["quotas"],
+            features=tuple(stored["features"]),
         )
 
 
@@ -259,15 +265,12 @@ def top_products(
     rows = np.arange(len(c)) if owned is None else np.flatnonzero(c.owned == owned)
     order = rows[np.lexsort((ties[c.product[rows]], -ranking.score[rows], c.visitor[rows]))]
     bounds = np.searchsorted(c.visitor[order], np.arange(n_visitors + 1))
-    return [
-        c.product[order[a : min(b, a + k)]] for a, b in itertools.pairwise(bounds)
-    ]
+    return [c.product[order[a : min(b, a + k)]] for a, b in itertools.pairwise(bounds)]
 
 
 def scores_by_visitor(ranking: Ranking, n_visitors: int) -> Sequence[tuple[Any, Any]]:
     """Return per visitor the (products, scores) of its candidates, in candidate order."""
     bounds = np.searchsorted(ranking.candidates.visitor, np.arange(n_visitors + 1))
     return [
-        (ranking.candidates.product[a:b], ranking.score[a:b])
-        for a, b in itertools.pairwise(bounds)
+        (ranking.candidates.product[a:b], ranking.score[a:b]) for a, b in itertools.pairwise(bounds)
     ]

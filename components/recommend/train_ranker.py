@@ -7,157 +7,39 @@ evaluation at an earlier week: given the weeks before, what is in the first bask
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import polars as pl
 
 from components.contracts.artefacts import Layout, sha256_of, writing_artefact
 from components.contracts.errors import TableError
 from components.contracts.params import Params, TrainRankerParams
-from components.data.parquet import read_table
 from components.data.split import read_cut_offs
 from components.recommend.candidates import Candidates
 from components.recommend.engine import ARTEFACT, HistoryStore, save_history
-from components.recommend.features import (
-    FEATURES,
-    ShopState,
-    VisitorView,
-    feature_rows,
-    view_visitors,
-)
-from components.recommend.history import (
-    BoolArray,
-    FloatArray,
-    IntArray,
-    Log,
-    purchases_log,
-)
+from components.recommend.features import FEATURES, ShopState, feature_rows
+from components.recommend.history import BoolArray, FloatArray, IntArray
 from components.recommend.ranker import Ranker, fit_calibration, propose
-from components.recommend.shop import (
-    ExposureCalendar,
-    ProductColumns,
-    build_state,
-    exposure_calendar,
-    product_columns,
-    save_state,
+from components.recommend.shop import save_state
+from components.recommend.shop_data import (
+    Baskets,
+    ShopData,
+    first_baskets,
+    read_shop,
+    state_at,
+    view_at,
 )
 
+FLOOR_FOLDER = "floor"
+FLOOR_FEATURES = (
+    "own_lines", "own_decay_14", "own_decay_42", "own_decay_91", "own_decay_182", "own_recency",
+    "own_gap", "own_due", "category_recency", "category_share_91", "visitor_trips",
+    "visitor_basket", "product_popularity", "product_popularity_28", "product_rebuy",
+    "affinity_svd", "affinity_neighbours", "exposure_display", "exposure_mailer",
+    "exposure_front",
+)  # fmt: skip
 HELD_OUT = 10
-NEGATIVES_OWN = 0.6
-NEGATIVES_OTHER = 0.2
-
-
-@dataclass(frozen=True)
-class ShopData:
-    """The tables in dense form, read once for training and evaluation.
-
-    Attributes:
-        columns: product facts; its order is the dense order of products.
-        visitor_ids: dense order of visitors.
-        places: dense order of places.
-        log: all purchases.
-        calendar: exposures of all weeks.
-        n_lines: (V,) not used by models; lines of each product before the test part.
-    """
-
-    columns: ProductColumns
-    visitor_ids: tuple[str, ...]
-    places: tuple[str, ...]
-    log: Log
-    calendar: ExposureCalendar
-
-    @property
-    def n_products(self) -> int:
-        """Return V."""
-        return len(self.columns)
-
-
-def read_shop(tables: Path) -> ShopData:
-    """Read the canonical tables that ranking needs.
-
-    Raises:
-        TableError: a required table is absent, or there is nothing bought in it.
-    """
-    events, products = read_table("events", tables), read_table("products", tables)
-    columns = product_columns(products)
-    visitors = tuple(sorted(read_table("visitors", tables)["visitor_id"]))
-    places = tuple(sorted(events["place"].drop_nulls().unique()))
-    kinds = ("purchase",) if (events["kind"] == "purchase").any() else ("rating", "click")
-    log = purchases_log(events, visitors, columns.product_ids, places, kinds=kinds)
-    if not len(log):
-        raise TableError(f"{tables}/events.parquet: no purchase, rating or click to learn from.")
-    calendar = exposure_calendar(read_table("exposures", tables), columns.product_ids)
-    return ShopData(columns, visitors, places, log, calendar)
-
-
-def state_at(shop: ShopData, week: int, params: TrainRankerParams, min_purchases: int) -> ShopState:
-    """Build the shop's state from the weeks before `week`."""
-    return build_state(
-        shop.log,
-        week,
-        shop.columns,
-        shop.calendar,
-        n_visitors=len(shop.visitor_ids),
-        n_places=len(shop.places),
-        neighbours=params.neighbours,
-        dimensions=params.svd_dimensions,
-        min_purchases=min_purchases,
-        seed=params.seed,
-    )
-
-
-@dataclass(frozen=True)
-class Baskets:
-    """The baskets to predict: one per visitor, arrays (B,); `products` has one array each."""
-
-    visitor: IntArray
-    day: IntArray
-    week: IntArray
-    products: tuple[IntArray, ...]
-
-    def __len__(self) -> int:
-        """Return B."""
-        return len(self.visitor)
-
-
-def first_baskets(
-    log: Log, from_week: int, to_week: int, rankable: BoolArray, min_basket: int
-) -> Baskets:
-    """Find each visitor's first shopping day in weeks [from_week, to_week) with enough products.
-
-    Args:
-        log: purchases.
-        from_week: first week looked at.
-        to_week: first week no longer looked at.
-        rankable: (V,) products that count.
-        min_basket: distinct products a day must have.
-    """
-    rows = (log.week >= from_week) & (log.week < to_week) & rankable[log.group]
-    frame = (
-        pl.DataFrame(
-            {"visitor": log.visitor[rows], "day": log.day[rows], "week": log.week[rows],
-             "product": log.group[rows]}
-        )
-        .group_by("visitor", "day")
-        .agg(pl.col("product").unique().sort(), pl.col("week").max())
-        .filter(pl.col("product").list.len() >= min_basket)
-        .sort("visitor", "day")
-        .group_by("visitor", maintain_order=True)
-        .first()
-    )  # fmt: skip
-    return Baskets(
-        visitor=frame["visitor"].to_numpy(),
-        day=frame["day"].to_numpy(),
-        week=frame["week"].to_numpy(),
-        products=tuple(part.to_numpy() for part in frame["product"]),
-    )
-
-
-def view_at(shop: ShopData, state: ShopState, baskets: Baskets) -> VisitorView:
-    """View the visitors of these baskets: history before the state's week, asked on the day."""
-    log = shop.log.before(state.week).of_visitors(baskets.visitor, len(shop.visitor_ids))
-    return view_visitors(log, baskets.day, baskets.week, state)
+NEGATIVES_OWN = 0.25
+NEGATIVES_OTHER = 0.08
 
 
 def bought_among(candidates: Candidates, baskets: Baskets, n_products: int) -> BoolArray:
@@ -260,36 +142,55 @@ def collect_rows(
     return joined(parts)
 
 
-def train(rows: TrainingRows, params: TrainRankerParams, *, threads: int = 2) -> Ranker:
-    """Fit the trees on the rows kept for training and the calibration on those held out."""
+def tree_options(params: TrainRankerParams, n_rows: int, threads: int) -> dict[str, object]:
+    """Return LightGBM's options for the binary objective; deterministic whatever the threads."""
+    return {
+        "objective": "binary",
+        "num_leaves": params.leaves,
+        "learning_rate": params.learning_rate,
+        "feature_fraction": 0.4,
+        "bagging_fraction": 0.7,
+        "bagging_freq": 1,
+        "max_bin": 127,
+        "min_data_in_leaf": 100 if n_rows > 50_000 else 10,
+        "seed": params.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": threads,
+        "verbose": -1,
+    }
+
+
+def train(
+    rows: TrainingRows,
+    params: TrainRankerParams,
+    *,
+    features: tuple[str, ...] = FEATURES,
+    threads: int = 2,
+) -> Ranker:
+    """Fit the trees on the rows kept for training and the calibration on those held out.
+
+    Args:
+        rows: of all windows.
+        params: trees, leaves, learning rate, seed.
+        features: columns used.
+        threads: for LightGBM.
+    """
     import lightgbm
 
     fit = ~rows.held_out
     if not rows.held_out.any() or not rows.bought[rows.held_out].any():
         fit = np.ones_like(fit)
+    columns = [FEATURES.index(name) for name in features]
     data = lightgbm.Dataset(
-        rows.features[fit], rows.bought[fit].astype(np.float32), weight=rows.weight[fit],
-        feature_name=list(FEATURES),
-    )  # fmt: skip
-    booster = lightgbm.train(
-        {
-            "objective": "binary",
-            "num_leaves": params.leaves,
-            "learning_rate": params.learning_rate,
-            "feature_fraction": 0.5,
-            "bagging_fraction": 0.7,
-            "bagging_freq": 1,
-            "min_data_in_leaf": 100 if fit.sum() > 50_000 else 10,
-            "seed": params.seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            "num_threads": threads,
-            "verbose": -1,
-        },
-        data,
-        params.trees,
+        rows.features[fit][:, columns],
+        rows.bought[fit].astype(np.float32),
+        weight=rows.weight[fit],
+        feature_name=list(features),
     )
-    ranker = Ranker(models=(booster.model_to_string(),), weights=(1.0,))
+    options = tree_options(params, int(fit.sum()), threads)
+    booster = lightgbm.train(options, data, params.trees)
+    ranker = Ranker(models=(booster.model_to_string(),), weights=(1.0,), features=features)
     check = rows.held_out if rows.bought[rows.held_out].any() else fit
     score = ranker.score(rows.features[check], threads=threads)
     ranker.calibration = fit_calibration(score, rows.bought[check], rows.weight[check])
@@ -300,7 +201,8 @@ def run(params: Params, layout: Layout) -> None:
     """Train the ranker and write `artefacts/train_ranker`.
 
     The trees see windows before the test part alone; the state and the history that serving reads
-    are built on all data.
+    are built on all data. Beside the served trees lies the floor: the same trees on the plain
+    features of a good habit model, for the reports alone.
 
     Raises:
         TableError: tables are absent, or hold too little to learn from.
@@ -310,6 +212,7 @@ def run(params: Params, layout: Layout) -> None:
     section, split = params.train_ranker, params.split
     rows = collect_rows(shop, cut.test_from_week, section, split.min_purchases, split.min_basket)
     ranker = train(rows, section)
+    floor = train(rows, section, features=FLOOR_FEATURES)
     after = int(shop.log.week.max()) + 1
     state = state_at(shop, after, section, split.min_purchases)
     inputs = {
@@ -329,5 +232,7 @@ def run(params: Params, layout: Layout) -> None:
         metrics=metrics,
     ) as folder:
         ranker.save(folder)
+        (folder / FLOOR_FOLDER).mkdir()
+        floor.save(folder / FLOOR_FOLDER)
         save_state(folder, state, shop.columns.product_ids)
         save_history(folder, HistoryStore.of(shop.visitor_ids, shop.log))

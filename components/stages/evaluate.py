@@ -1,0 +1,115 @@
+"""Stage `evaluate`: the protocols of the pipeline, their reports and the shipped slates.
+
+In: accepted tables, the split, and the trained artefacts. Out: `artefacts/evaluate`,
+`reports/p1_next_basket.json`, `reports/p1_beyond_accuracy.json`, `reports/p4_cold_products.json`.
+Nothing is chosen here; everything was chosen on weeks before the test cut-off.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from components.contracts.artefacts import Layout, read_manifest, writing_artefact
+from components.contracts.params import Params
+from components.data.split import CutOffs, read_cut_offs
+from components.evaluate.report import write_report
+from components.recommend.engine import ARTEFACT as RANKER_ARTEFACT
+from components.recommend.history import FloatArray
+from components.recommend.ranker import Ranker
+from components.recommend.sequence_source import SequenceSource
+from components.recommend.shop_data import ShopData, read_shop, state_at
+from components.recommend.train_ranker import FLOOR_FOLDER
+from components.stages.cold_products import evaluate_cold_products
+from components.stages.next_basket import (
+    Answer,
+    answer_of_ranker,
+    ask,
+    baselines,
+    beyond_rows,
+    head_of,
+    next_basket_rows,
+    slates_frame,
+    write_slates,
+)
+
+ARTEFACT = "evaluate"
+SHIPPED = "shelfwise"
+log = logging.getLogger(__name__)
+
+
+def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: CutOffs) -> None:
+    """Run protocol P1 and write its reports and slates.
+
+    Raises:
+        ArtefactError: the ranker has not been trained, or was altered.
+    """
+    k = params.evaluate.k
+    folder = layout.artefact(RANKER_ARTEFACT)
+    read_manifest(folder)
+    state = state_at(shop, cut.test_from_week, params.train_ranker, params.split.min_purchases)
+    question = ask(shop, state, cut, params.split.min_basket)
+    answers: dict[str, Answer] = {}
+    for name, score in baselines(question, cut).items():
+        answers[name] = Answer(head_of(question, score, k), head_of(question, score, k, novel=True))
+    floor = folder / FLOOR_FOLDER
+    if floor.is_dir():
+        answers["floor"], _, _ = answer_of_ranker(question, Ranker.load(floor), k)
+    source = SequenceSource.load(layout.artefacts)
+    extra: Callable[[slice], Mapping[str, FloatArray]] | None = None
+    if source is not None:
+
+        def extra(part: slice) -> Mapping[str, FloatArray]:
+            return {"sasrec": source.scores_of_log(
+                shop.log.before(cut.test_from_week).of_visitors(
+                    question.baskets.visitor[part], len(shop.visitor_ids)
+                ),
+                part.stop - part.start,
+                shop.columns.product_ids,
+            )}  # fmt: skip
+
+    answers[SHIPPED], deep, recall = answer_of_ranker(question, Ranker.load(folder), k, extra=extra)
+    head = {
+        "dataset": f"{params.ingest.source}; {int(state.rankable.sum())} products with at least "
+        f"{params.split.min_purchases} purchase lines before the cut-off",
+        "split": "one global time cut-off by shop week",
+        "cut_off": f"week {cut.test_from_week}",
+        "n": len(question.baskets),
+        "seed": params.evaluate.seed,
+    }
+    rows = next_basket_rows(question, answers, SHIPPED, cut, params)
+    write_report(
+        layout.reports / "p1_next_basket.json",
+        protocol="P1 next basket",
+        rows=rows,
+        products=int(state.rankable.sum()),
+        products_per_basket=float(np.mean([len(p) for p in question.baskets.products])),
+        **head,
+    )
+    write_report(
+        layout.reports / "p1_beyond_accuracy.json",
+        protocol="P1 beyond accuracy",
+        rows=beyond_rows(question, answers, SHIPPED),
+        candidate_recall=recall,
+        **head,
+    )
+    with writing_artefact(
+        layout.artefact(ARTEFACT),
+        kind="evaluation",
+        stage="evaluate",
+        seed=params.evaluate.seed,
+        params=params.evaluate.model_dump(),
+    ) as target:
+        write_slates(slates_frame(question, deep), target)
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Run the pipeline's protocols.
+
+    Raises:
+        ArtefactError: a trained artefact is absent or altered.
+    """
+    shop = read_shop(layout.tables)
+    cut = read_cut_offs(layout)
+    evaluate_next_basket(shop, params, layout, cut)
+    evaluate_cold_products(shop, params, layout)
