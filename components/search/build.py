@@ -118,18 +118,25 @@ def run(params: Params, layout: Layout) -> None:
                 "together": {q: list(t) for q, t in past.together.items()},
             },
         )
-        if encoder is not None:
-            ids = [i for i in catalogue.ids if i in vectors]
-            rows = np.stack([vectors[i] for i in ids]).astype(np.float32)
-            np.savez(folder / "vectors.npz", product_ids=np.asarray(ids, dtype=np.str_), rows=rows)
-        if lessons:
+        engine = None
+        if encoder is not None or lessons:
             engine = SearchEngine(
                 catalogue, encoder=encoder, vectors=vectors, popularity=popularity, log=past
             )
-            ranker = fit_ranker(engine, lessons)
-            if ranker is not None:
-                ranker.save(folder)
-                metrics["lessons"] = float(len(lessons))
+        if engine is not None and encoder is not None:
+            ids = [i for i in catalogue.ids if i in vectors]
+            heads = engine.head_vectors
+            np.savez(
+                folder / "vectors.npz",
+                product_ids=np.asarray(ids, dtype=np.str_),
+                rows=np.stack([vectors[i] for i in ids]).astype(np.float32),
+                heads=np.asarray(list(heads), dtype=np.str_),
+                head_rows=np.stack(list(heads.values())).astype(np.float32),
+            )
+        ranker = fit_ranker(engine, lessons) if engine is not None and lessons else None
+        if ranker is not None:
+            ranker.save(folder)
+            metrics["lessons"] = float(len(lessons))
     log.info("index: %d products, vectors %s", len(catalogue), encoder is not None)
 
 
@@ -145,7 +152,7 @@ def _lessons(layout: Layout, queries: pl.DataFrame) -> list[Lesson]:
 
 
 def read_synonyms(path: Path) -> dict[str, list[str]]:
-    """Read the synonyms a person approved: `{"term": ["other phrase", ...]}`; none without a file."""
+    """Read the synonyms a person approved, `{"term": ["other phrase", ...]}`, if there are any."""
     if not path.is_file():
         return {}
     held = json.loads(path.read_text(encoding="utf-8"))

@@ -42,6 +42,7 @@ from components.search.ranker import LearnedRanker, prior
 from components.search.relax import WORDS, smallest_relaxations, without
 from components.search.suggest import QueryLog, Suggester
 from components.search.vocabulary import Vocabulary
+from components.text.texts import product_text
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -105,6 +106,7 @@ class SearchEngine:
         *,
         encoder: Encoder | None = None,
         vectors: Mapping[str, FloatArray] | None = None,
+        head_vectors: Mapping[str, FloatArray] | None = None,
         popularity: Mapping[str, float] | None = None,
         ranker: LearnedRanker | None = None,
         log: QueryLog | None = None,
@@ -122,6 +124,7 @@ class SearchEngine:
             catalogue: the products; `upsert` writes to it as well.
             encoder: text to unit vectors; None makes the engine lexical only.
             vectors: known (D,) vectors by product id; others are encoded.
+            head_vectors: known (D,) vectors of the words for kinds of products; others are encoded.
             popularity: log(1 + purchases) by product id.
             ranker: learned order; None uses the prior weights.
             log: past queries, k-anonymous.
@@ -138,6 +141,7 @@ class SearchEngine:
         self.ranker = ranker
         self.currency, self.rates = currency, rates
         self._popularity = dict(popularity or {})
+        self._known_heads = head_vectors or {}
         self._lexicon = lexicon or load_lexicon()
         self._log = log or QueryLog()
         self._lock = threading.Lock()
@@ -146,7 +150,7 @@ class SearchEngine:
         width = encoder.width if encoder is not None else None
         self._index = EmbeddedIndex(width=width, vectors=kind, weights=weights, folder=folder)
         self._shelf = Shelf()
-        self._head_vectors: dict[str, FloatArray] = {}
+        self._head_vectors = np.zeros((0, width or 1), np.float32)  # row = place in shelf.heads
         table = FilterTable.from_products(products, promoted=promoted)
         rows = range(len(products))
         self._index.add(rows, products, self._vectors(products, vectors))
@@ -183,13 +187,14 @@ class SearchEngine:
         read_manifest(folder)
         settings = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
         held = catalogue or Catalogue.load(artefacts)
-        vectors, encoder = _read_vectors(artefacts, folder, settings)
+        vectors, heads, encoder = _read_vectors(artefacts, folder, settings)
         log = json.loads((folder / "queries.json").read_text(encoding="utf-8"))
         synonyms = {term: tuple(targets) for term, targets in settings["synonyms"].items()}
         return cls(
             held,
             encoder=encoder,
             vectors=vectors,
+            head_vectors=heads,
             popularity=json.loads((folder / "popularity.json").read_text(encoding="utf-8")),
             ranker=LearnedRanker.load(folder),
             log=QueryLog(log["visitors"], {q: tuple(t) for q, t in log["together"].items()}),
@@ -391,12 +396,35 @@ class SearchEngine:
             else:
                 out[place] = vector
         if absent:
-            out[absent] = self.encoder.encode([products[place].title for place in absent])
+            out[absent] = self.encoder.encode([product_text(products[place]) for place in absent])
         return out
 
     def _add_cards(self, products: Sequence[Product]) -> None:
         cards = [card_of(p, popularity=self._popularity.get(p.product_id, 0.0)) for p in products]
         self._shelf.add(cards)
+        self._encode_heads()
+
+    def _encode_heads(self) -> None:
+        """Keep a vector for every kind of product, so that a search encodes its query alone."""
+        if self.encoder is None:
+            return
+        fresh = [" ".join(h) for h in list(self._shelf.heads)[len(self._head_vectors) :]]
+        if not fresh:
+            return
+        made = np.zeros((len(fresh), self.encoder.width), np.float32)
+        absent = [place for place, text in enumerate(fresh) if text not in self._known_heads]
+        for place, text in enumerate(fresh):
+            if text in self._known_heads:
+                made[place] = self._known_heads[text]
+        if absent:
+            made[absent] = self.encoder.encode([fresh[place] for place in absent])
+        self._head_vectors = np.concatenate([self._head_vectors, made])
+
+    @property
+    def head_vectors(self) -> dict[str, FloatArray]:
+        """The vectors of the words for kinds of products, to be saved with the index."""
+        texts = (" ".join(head) for head in self._shelf.heads)
+        return dict(zip(texts, self._head_vectors, strict=False))
 
     def _rank(
         self,
@@ -546,14 +574,8 @@ class SearchEngine:
 
     def _head_scores(self, rows: IntArray, vector: FloatArray) -> FloatArray:
         """Return the similarity of the query to each candidate's kind."""
-        if self.encoder is None:
-            return np.zeros(len(rows), np.float32)
-        heads = [" ".join(self._shelf.cards[r].head) for r in rows]
-        absent = sorted({h for h in heads if h not in self._head_vectors})
-        if absent:
-            for text, made in zip(absent, self.encoder.encode(absent), strict=True):
-                self._head_vectors[text] = made
-        return np.stack([self._head_vectors[h] for h in heads]) @ vector
+        places = [self._shelf.head_rows[r] for r in rows]
+        return self._head_vectors[places] @ vector
 
     def _sorted(
         self, snapshot: _Snapshot, rows: IntArray, sort: str, filters: Filters
@@ -764,17 +786,18 @@ def _read_cursor(cursor: str, name: str) -> tuple[int, bool]:
 
 def _read_vectors(
     artefacts: Path, folder: Path, settings: Mapping[str, Any]
-) -> tuple[dict[str, FloatArray] | None, Encoder | None]:
-    """Return product vectors and the encoder that made them; (None, None) where there is none."""
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray], Encoder | None]:
+    """Return vectors of products and of kinds, and the encoder that made them, if there is one."""
     if not settings["has_vectors"]:
-        return None, None
+        return {}, {}, None
     from components.text.vectors import load_encoder
 
     with np.load(folder / "vectors.npz", allow_pickle=False) as held:
         vectors = dict(zip((str(i) for i in held["product_ids"]), held["rows"], strict=True))
+        heads = dict(zip((str(h) for h in held["heads"]), held["head_rows"], strict=True))
     encoder = load_encoder(artefacts)
     if vectors and len(next(iter(vectors.values()))) != encoder.width:
         raise ArtefactError(
             f"{folder}: vectors of another encoder. Rebuild with `shelfwise stage index`."
         )
-    return vectors, encoder
+    return vectors, heads, encoder

@@ -119,7 +119,8 @@ class LearnedRanker:
             )
             booster = lightgbm.train(
                 {
-                    "objective": "lambdarank", "num_leaves": s.leaves, "learning_rate": s.learning_rate,
+                    "objective": "lambdarank", "num_leaves": s.leaves,
+                    "learning_rate": s.learning_rate,
                     "min_data_in_leaf": s.min_rows, "feature_fraction": s.feature_share,
                     "bagging_fraction": s.row_share, "bagging_freq": 1, "lambda_l2": s.l2,
                     "lambdarank_truncation_level": 15, "label_gain": [0, 1, 3, 7], "verbosity": -1,

@@ -1,0 +1,521 @@
+"""`shelfwise bench search`: protocol P3 on any products and graded judgements.
+
+Rankings are over the whole catalogue. What is learned from judgements is cross-validated over
+queries (near-duplicate queries stay on one side); BM25's field weights are chosen on the training
+queries of each fold as well. Two views: `all` counts an unjudged product as irrelevant, `condensed`
+leaves it out. Gains are paired per query over the tuned BM25.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from components.contracts.artefacts import Layout, write_json
+from components.contracts.errors import SourceError
+from components.contracts.protocols import Encoder
+from components.contracts.records import Product
+from components.data.catalogue import Catalogue
+from components.data.words import stems
+from components.evaluate.bootstrap import mean_interval, paired_interval
+from components.evaluate.metrics import graded_ndcg_at_k
+from components.evaluate.report import write_report
+from components.search.engine import SearchEngine
+from components.search.fusion import weighted_fusion
+from components.search.index import PARTS, FieldWeights, Hits, LexicalIndex, WordQuery, field_texts
+from components.search.ranker import LearnedRanker
+from components.text.packaged import packaged_folder
+from components.text.texts import text_hash
+from components.text.vectors import TextVectors, best_columns
+
+log = logging.getLogger(__name__)
+FloatArray = NDArray[np.float32]
+K = 10
+DEPTH = 2000  # how long every ranking is, so that the condensed view is not cut short
+CANDIDATES = 300
+FOLDS = 10
+SEED = 7
+TITLE_WEIGHTS = (1.0, 2.0, 3.0, 5.0)
+MEANING_WEIGHTS = (0.2, 0.4, 0.6, 0.8)
+_REQUIRED = ("id", "title")
+
+
+@dataclass(frozen=True)
+class Query:
+    """One query with its grades by product id."""
+
+    text: str
+    grades: Mapping[str, int]
+
+
+def read_products(path: Path) -> list[Product]:
+    """Read products.
+
+    Args:
+        path: Parquet or CSV with `id`, `title` and, where there are, `name` (the model), `supplier`
+            or `brand`, `short_description` or `description`, `price_cents`, `date_released`,
+            `category`, `type` and `attributes` (JSON; its short texts on kind and colour are used).
+
+    Raises:
+        SourceError: unreadable, or without `id` and `title`.
+    """
+    frame = _read(path)
+    absent = [name for name in _REQUIRED if name not in frame.columns]
+    if absent:
+        raise SourceError(f"{path}: missing columns {absent}; it has {frame.columns}.")
+    products = []
+    for row in frame.iter_rows(named=True):
+        released = str(row.get("date_released") or "")[:4]
+        attributes: dict[str, Any] = {}
+        if row.get("name"):
+            attributes["model"] = str(row["name"])
+        if released.isdigit():
+            attributes["year"] = int(released)
+        price = row.get("price_cents")
+        category = row.get("category") or ""
+        products.append(
+            Product(
+                product_id=str(row["id"]),
+                title=(str(row["title"]).strip() or str(row["id"]))[:500],
+                description=str(row.get("short_description") or row.get("description") or ""),
+                brand=row.get("supplier") or row.get("brand") or None,
+                category=tuple(p for p in str(category).split(" > ") if p),
+                type=row.get("type") or None,
+                price_minor=int(price) if price is not None and price >= 0 else None,
+                attributes=attributes,
+            )
+        )
+    return products
+
+
+def read_judgements(path: Path, known: Sequence[str]) -> list[Query]:
+    """Read judgements `query, docid, rating`; those of unknown products are left out.
+
+    Raises:
+        SourceError: unreadable, without these columns, or no query is left.
+    """
+    frame = _read(path)
+    absent = [name for name in ("query", "docid", "rating") if name not in frame.columns]
+    if absent:
+        raise SourceError(f"{path}: missing columns {absent}; it has {frame.columns}.")
+    ids = set(known)
+    queries: dict[str, dict[str, int]] = {}
+    for text, docid, rating in frame.select("query", "docid", "rating").iter_rows():
+        if str(docid) in ids and rating is not None:
+            queries.setdefault(str(text), {})[str(docid)] = int(rating)
+    if not queries:
+        raise SourceError(f"{path}: no judgement names a product of the catalogue.")
+    return [Query(text, queries[text]) for text in sorted(queries)]
+
+
+def _read(path: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"{path}: cannot be read as a table ({error}).") from error
+
+
+class CachingEncoder:
+    """An encoder whose vectors are kept in a file by text hash, so that a second run is quick."""
+
+    def __init__(self, make: Callable[[], Encoder], width: int, path: Path) -> None:
+        """Keep vectors at `path`; `make` opens the model when a text is new."""
+        self.width = width
+        self._make, self._path, self._model = make, path, None
+        self._known: dict[str, FloatArray] = {}
+        if path.is_file():
+            held = TextVectors.load(path)
+            self._known = dict(zip(held.hashes, held.rows, strict=True))
+
+    def encode(self, texts: Sequence[str]) -> FloatArray:
+        """Return (B, D) unit rows."""
+        hashes = [text_hash(text) for text in texts]
+        absent = {h: t for h, t in zip(hashes, texts, strict=True) if h not in self._known}
+        if absent:
+            if self._model is None:
+                self._model = self._make()
+            made = self._model.encode(list(absent.values()))
+            self._known.update(zip(absent, made, strict=True))
+        return np.stack([self._known[h] for h in hashes])
+
+    def save(self) -> None:
+        """Write what is known, sorted by hash."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        hashes = sorted(self._known)
+        TextVectors(hashes, np.stack([self._known[h] for h in hashes])).save(self._path)
+
+
+def shipped_encoder(cache: Path) -> CachingEncoder:
+    """Return the packaged encoder behind a cache.
+
+    Raises:
+        SourceError: the package is not installed.
+    """
+    folder = packaged_folder()
+    if folder is None:
+        raise SourceError("The packaged encoder is not installed. Run `make setup`.")
+
+    def make() -> Encoder:
+        from components.text.encoder import TextEncoder
+
+        return TextEncoder.from_folder(folder, max_tokens=48)
+
+    return CachingEncoder(make, 384, cache / "minilm.npz")
+
+
+def tuned_on_catalogue(products: Sequence[Product], *, steps: int, batch: int = 32) -> Encoder:
+    """Fine-tune the packaged encoder on the catalogue alone: parts of a product find its title.
+
+    The "query" of a product is its kind, its brand and kind, or some words of its description. The
+    judgements are not used.
+    """
+    import torch
+
+    from components.search.features import head_of
+    from components.text.encoder import TextEncoder, token_ids
+    from components.text.losses import info_nce
+    from components.text.training import freeze, optimiser_of, rate_at
+
+    folder = packaged_folder()
+    if folder is None:
+        raise SourceError("The packaged encoder is not installed. Run `make setup`.")
+    generator = np.random.default_rng(SEED)
+    torch.manual_seed(SEED)
+    encoder = TextEncoder.from_folder(folder, max_tokens=48)
+    freeze(encoder, embeddings=True, layers=3)
+    optimiser = optimiser_of([encoder.body], learning_rate=2e-5, weight_decay=0.01)
+    kinds = [" ".join(head_of(p)) for p in products]
+    usable = [i for i, kind in enumerate(kinds) if kind]
+    if len(usable) < batch:
+        return encoder
+    for step in range(steps):
+        places = generator.choice(usable, batch, replace=False)
+        asked, said = [], []
+        for place in places:
+            product, kind = products[place], kinds[place]
+            words = stems(product.description)
+            start = int(generator.integers(0, max(1, len(words) - 4)))
+            options = [
+                kind,
+                f"{product.brand or ''} {kind}",
+                " ".join(words[start : start + 5]) or kind,
+            ]
+            asked.append(options[int(generator.integers(3))])
+            said.append(product.title)
+        same = torch.tensor([[kinds[a] == kinds[b] for b in places] for a in places])
+        for group in optimiser.param_groups:
+            group["lr"] = 2e-5 * rate_at(step, steps, 0.1)
+        loss = info_nce(
+            encoder.embed(token_ids(encoder.tokenizer, asked)),
+            encoder.embed(token_ids(encoder.tokenizer, said)),
+            temperature=0.05,
+            false_negatives=same,
+        )
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    encoder.body.eval()
+    return encoder
+
+
+def misspelt(text: str, count: int, seed: int) -> str:
+    """Return a text with `count` slips in its longer words: swap, drop, double or wrong letter.
+
+    >>> misspelt("keyboard", 1, 0) != "keyboard"
+    True
+    """
+    generator = np.random.default_rng([seed, *text.encode()])
+    letters = list(text)
+    for _ in range(count):
+        words = "".join(letters).split(" ")
+        starts = np.cumsum([0, *(len(w) + 1 for w in words[:-1])])
+        sizes = np.asarray([len(w) if len(w) >= 3 else 0 for w in words], float)
+        if not sizes.sum():
+            break
+        chosen = int(generator.choice(len(words), p=sizes / sizes.sum()))
+        place = int(starts[chosen] + generator.integers(1, len(words[chosen])))
+        kind = int(generator.integers(4))
+        if kind == 0 and place + 1 < starts[chosen] + len(words[chosen]):
+            letters[place], letters[place + 1] = letters[place + 1], letters[place]
+        elif kind == 1:
+            del letters[place]
+        elif kind == 2:
+            letters.insert(place, letters[place])
+        else:
+            letters[place] = "abcdefghijklmnopqrstuvwxyz"[int(generator.integers(26))]
+    return "".join(letters)
+
+
+def query_class(text: str, engine: SearchEngine) -> str:
+    """Return the class of a query: brand, with_number, one_word or more_words."""
+    parsed = engine.parse(text)
+    if any(m.field == "brand" for m in parsed.mentions):
+        return "brand"
+    if any(c.isdigit() for c in text):
+        return "with_number"
+    return "one_word" if len(stems(text)) == 1 else "more_words"
+
+
+def folds_of(queries: Sequence[str]) -> NDArray[np.int64]:
+    """Assign queries to folds; those that differ in blanks and plurals alone stay together."""
+    groups = ["".join(stems(text)) for text in queries]
+    unique = sorted(set(groups))
+    order = np.random.default_rng(SEED).permutation(len(unique))
+    fold = {unique[place]: n % FOLDS for n, place in enumerate(order)}
+    return np.asarray([fold[group] for group in groups])
+
+
+@dataclass(frozen=True)
+class _Field:
+    """What every model ranks."""
+
+    queries: list[Query]
+    ids: list[str]
+    row: dict[str, int]
+
+    def ndcg(self, rankings: Sequence[Sequence[int]], *, condensed: bool) -> FloatArray:
+        """Return (Q,) NDCG@10; NaN for a query without a relevant product."""
+        gains = np.zeros((len(self.queries), K))
+        for n, (query, ranked) in enumerate(zip(self.queries, rankings, strict=True)):
+            judged = {self.row[i]: g for i, g in query.grades.items()}
+            kept = [r for r in ranked if r in judged] if condensed else list(ranked)
+            gains[n, : len(kept[:K])] = [judged.get(r, 0) for r in kept[:K]]
+        ideal = [list(q.grades.values()) for q in self.queries]
+        return graded_ndcg_at_k(gains, ideal, k=K)
+
+    def judged(self, rankings: Sequence[Sequence[int]]) -> FloatArray:
+        """Return (Q,) share of the first ten that is judged."""
+        out = np.zeros(len(self.queries))
+        for n, (query, ranked) in enumerate(zip(self.queries, rankings, strict=True)):
+            known = {self.row[i] for i in query.grades}
+            out[n] = sum(r in known for r in ranked[:K]) / K
+        return out
+
+
+def _bm25(products: Sequence[Product], texts: Sequence[str]) -> dict[float, list[Hits]]:
+    """Return BM25's rankings of plain query words, by the weight of the title."""
+    parts = [field_texts(p) for p in products]
+    found = {}
+    for weight in TITLE_WEIGHTS:
+        weights = FieldWeights(title=weight, brand=1, kind=1, description=1, values=0)
+        index = LexicalIndex(weights=weights)
+        index.add(range(len(products)), [{n: p[n] for n in PARTS if n != "values"} for p in parts])
+        found[weight] = [index.search(WordQuery.of(text), k=DEPTH) for text in texts]
+    return found
+
+
+def _chosen(
+    field: _Field, folds: NDArray[np.int64], options: Mapping[float, Sequence[Hits]]
+) -> list[Hits]:
+    """Choose an option on the training queries of each fold, and apply it to the fold's."""
+    scores = {
+        name: field.ndcg([h.rows.tolist() for h in hits], condensed=False)
+        for name, hits in options.items()
+    }
+    out: list[Hits] = [Hits()] * len(folds)
+    for fold in range(FOLDS):
+        rest = folds != fold
+        best = max(
+            scores, key=lambda name: (round(float(np.nanmean(scores[name][rest])), 9), -name)
+        )
+        for n in np.flatnonzero(~rest):
+            out[n] = options[best][n]
+    return out
+
+
+def _followed(first: Sequence[int], then: Sequence[int]) -> list[int]:
+    seen = set(first)
+    return [*first, *(r for r in then if r not in seen)]
+
+
+class _Bench:
+    """The models over one catalogue and one set of queries."""
+
+    def __init__(self, products: list[Product], queries: list[Query], cache: Path) -> None:
+        ids = [p.product_id for p in products]
+        self.field = _Field(queries, ids, {i: n for n, i in enumerate(ids)})
+        self.products, self.queries = products, queries
+        self.encoder = shipped_encoder(cache)
+        titles = self.encoder.encode([p.title for p in products])
+        self.titles = titles
+        self.engine = SearchEngine.from_products(
+            Catalogue.from_products(products),
+            self.encoder,
+            vectors=dict(zip(ids, titles, strict=True)),
+            weights=FieldWeights(title=3, brand=1, kind=1, description=1, values=0),
+        )
+        self.encoder.encode([q.text for q in queries])
+        self.encoder.save()
+        self.folds = folds_of([q.text for q in queries])
+
+    def lexical(self, texts: Sequence[str]) -> list[Hits]:
+        return _chosen(self.field, self.folds, _bm25(self.products, texts))
+
+    def dense(self, texts: Sequence[str], encoder: Encoder, rows: FloatArray) -> list[Hits]:
+        scores = encoder.encode(list(texts)) @ rows.T
+        found, best = best_columns(scores, DEPTH)
+        return [Hits(r, s) for r, s in zip(found, best, strict=True)]
+
+    def hybrid(self, words: Sequence[Hits], meaning: Sequence[Hits]) -> list[Hits]:
+        options = {
+            weight: [
+                weighted_fusion([w, m], [1.0, weight]) for w, m in zip(words, meaning, strict=True)
+            ]
+            for weight in MEANING_WEIGHTS
+        }
+        return _chosen(self.field, self.folds, options)
+
+    def described(self, texts: Sequence[str]) -> list[tuple[list[int], FloatArray]]:
+        out = []
+        for text in texts:
+            ids, features = self.engine.candidates(text, depth=CANDIDATES)
+            out.append(([self.field.row[i] for i in ids], features))
+        return out
+
+    def rankers(self) -> list[LearnedRanker]:
+        """Fit one ranker per fold, on the other folds' queries."""
+        described = self.described([q.text for q in self.queries])
+        grades = [
+            np.asarray([q.grades.get(self.field.ids[r], -1) for r in rows], np.int64)
+            for q, (rows, _) in zip(self.queries, described, strict=True)
+        ]
+        fitted = []
+        for fold in range(FOLDS):
+            kept = [n for n in range(len(self.queries)) if self.folds[n] != fold and len(grades[n])]
+            fitted.append(
+                LearnedRanker().fit([described[n][1] for n in kept], [grades[n] for n in kept])
+            )
+        return fitted
+
+    def ranked(
+        self, texts: Sequence[str], rankers: Sequence[LearnedRanker], tail: Sequence[Hits]
+    ) -> list[list[int]]:
+        out = []
+        for n, (rows, features) in enumerate(self.described(texts)):
+            scores = rankers[self.folds[n]].score(features)
+            order = np.lexsort((rows, -scores))
+            out.append(_followed([rows[i] for i in order], tail[n].rows.tolist()))
+        return out
+
+
+def run(products: Path, judgements: Path, out: Path, *, tune_steps: int = 150) -> dict[str, Any]:
+    """Run P3 and write its report.
+
+    Args:
+        products: see `read_products`.
+        judgements: see `read_judgements`.
+        out: the report (JSON).
+        tune_steps: of fine-tuning on the catalogue.
+
+    Returns:
+        What was written. Timings go to `var/timings.json`.
+
+    Raises:
+        SourceError: an input cannot be used.
+    """
+    started = time.perf_counter()
+    layout = Layout()
+    shelf = read_products(Path(products))
+    queries = read_judgements(Path(judgements), [p.product_id for p in shelf])
+    bench = _Bench(shelf, queries, layout.var / "cache")
+    texts = [q.text for q in queries]
+    words = bench.lexical(texts)
+    meaning = bench.dense(texts, bench.encoder, bench.titles)
+    tuned = tuned_on_catalogue(shelf, steps=tune_steps)
+    tuned_meaning = bench.dense(texts, tuned, tuned.encode([p.title for p in shelf]))
+    rankers = bench.rankers()
+    generator = np.random.default_rng(SEED)
+    rankings: dict[str, list[list[int]]] = {
+        "random": [generator.permutation(len(shelf))[:DEPTH].tolist() for _ in queries],
+        "bm25": [h.rows.tolist() for h in words],
+        "dense": [h.rows.tolist() for h in meaning],
+        "dense_finetuned": [h.rows.tolist() for h in tuned_meaning],
+        "hybrid": [h.rows.tolist() for h in bench.hybrid(words, meaning)],
+        "ranked": bench.ranked(texts, rankers, words),
+    }
+    rows = _rows(bench, rankings, texts) + _typo_rows(bench, rankers, rankings, texts)
+    report = write_report(
+        Path(out),
+        protocol="P3 search relevance",
+        dataset=f"{len(shelf)} products, {len(queries)} queries, "
+        f"{sum(len(q.grades) for q in queries)} judgements",
+        split=f"{FOLDS}-fold cross-validation over queries, near-duplicates together",
+        cut_off="none",
+        n=int(np.isfinite(bench.field.ndcg(rankings["bm25"], condensed=False)).sum()),
+        seed=SEED,
+        rows=rows,
+    )
+    _write_timing(layout.var / "timings.json", time.perf_counter() - started)
+    return report
+
+
+def _rows(
+    bench: _Bench, rankings: Mapping[str, list[list[int]]], texts: Sequence[str]
+) -> list[dict[str, Any]]:
+    field = bench.field
+    classes = np.asarray([query_class(text, bench.engine) for text in texts])
+    slices = {"all": np.ones(len(texts), np.bool_)}
+    slices |= {name: classes == name for name in sorted(set(classes))}
+    rows = []
+    for view in ("all", "condensed"):
+        base = field.ndcg(rankings["bm25"], condensed=view == "condensed")
+        for name, chosen in slices.items():
+            for model, lists in rankings.items():
+                values = field.ndcg(lists, condensed=view == "condensed")
+                mean, low, high = mean_interval(values[chosen], n=2000, seed=SEED)
+                gain = paired_interval(values[chosen], base[chosen], n=2000, seed=SEED)
+                rows.append(
+                    {
+                        "model": model, "shipped": model == "ranked", "slice": name, "judged": view,
+                        "n": int(np.isfinite(values[chosen]).sum()),
+                        "ndcg@10": mean, "ndcg@10_low": low, "ndcg@10_high": high,
+                        "gain": gain.mean, "gain_low": gain.low, "gain_high": gain.high,
+                        "judged@10": float(field.judged(lists)[chosen].mean()),
+                    }
+                )  # fmt: skip
+    return rows
+
+
+def _typo_rows(
+    bench: _Bench,
+    rankers: Sequence[LearnedRanker],
+    rankings: Mapping[str, list[list[int]]],
+    texts: Sequence[str],
+) -> list[dict[str, Any]]:
+    """Return how much of the clean NDCG is kept with one and with two slips per query."""
+    field, rows = bench.field, []
+    clean = {m: field.ndcg(rankings[m], condensed=False) for m in ("bm25", "ranked")}
+    for count in (1, 2):
+        slipped = [misspelt(text, count, SEED) for text in texts]
+        words = bench.lexical(slipped)
+        noisy = {
+            "bm25": [h.rows.tolist() for h in words],
+            "ranked": bench.ranked(slipped, rankers, words),
+        }
+        for model, lists in noisy.items():
+            values = field.ndcg(lists, condensed=False)
+            mean, low, high = mean_interval(values, n=2000, seed=SEED)
+            rows.append(
+                {
+                    "model": model, "shipped": model == "ranked",
+                    "slice": f"typos_{count}", "judged": "all",
+                    "n": int(np.isfinite(values).sum()),
+                    "ndcg@10": mean, "ndcg@10_low": low, "ndcg@10_high": high,
+                    "kept": float(np.nanmean(values) / np.nanmean(clean[model])),
+                }
+            )  # fmt: skip
+    return rows
+
+
+def _write_timing(path: Path, seconds: float) -> None:
+    import json
+
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    held["bench_search"] = round(seconds, 1)
+    write_json(path, held)
