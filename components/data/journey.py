@@ -34,6 +34,7 @@ COVER_WEEKS = 3.0
 OUTAGE_SHARE = 0.01
 REPEAT_MIN_PAIRS = 50
 REPEAT_MIN_SHARE = 0.04
+MAX_LIST_RATIO = 10
 STRAY_ARTICLES = 3
 STRAY_RATIO = 10
 HOME_SHARE = 0.8
@@ -231,7 +232,9 @@ def _variants(lines: pl.DataFrame, seed: int) -> pl.DataFrame:
         variants["last_sold"].to_numpy() > last_week - ACTIVE_WEEKS,
         seed,
     )
-    dearer = pl.col("list_price_minor") > pl.col("price_minor")
+    # A list price of more than ten times what is charged is a slip of the till.
+    ratio = pl.col("list_price_minor") / pl.col("price_minor")
+    dearer = (ratio > 1) & (ratio <= MAX_LIST_RATIO)
     return variants.select(
         "variant_id", "product_id",
         pl.lit("{}").alias("options"),  # nothing a shopper could tell the articles apart by
