@@ -44,7 +44,11 @@ class Context:
     def references(self) -> References:
         """Return the resolver of this turn's references."""
         return References(
-            self.shelf, self.lexicon, self.state, [line.product_id for line in self.basket], self.wishlist
+            self.shelf,
+            self.lexicon,
+            self.state,
+            [line.product_id for line in self.basket],
+            self.wishlist,
         )
 
     def quantity_of(self, product_id: str, variant_id: str | None = None) -> int:
@@ -52,5 +56,6 @@ class Context:
         return sum(
             line.quantity
             for line in self.basket
-            if line.product_id == product_id and (variant_id is None or line.variant_id == variant_id)
+            if line.product_id == product_id
+            and (variant_id is None or line.variant_id == variant_id)
         )

@@ -47,7 +47,49 @@ _SIZE = re.compile(
     r"|(?:eu|eur)\s*(?P<b>\d{2}(?:[.,]5)?)\b|\bin (?:a |an )?(?P<c>\d{2}(?:[.,]5)?|x{0,3}[sl]|m)(?=\s*(?:$|[,.;?!)]|please|and|or|for|if|but|under|below|with|instead|too|now|thanks))"
     r"|(?<![\d.,-])(?P<d>\d{2}(?:[.,]5)?)(?=\s*(?:$|[,.;?!)]|please\b|thanks\b)))"
 )
-_BREAKS = frozenset({",", ";", ".", "!", "?", ":", "but", "just", "only", "with", "under", "below", "please", "instead", "rather", "that", "which", "then", "in", "for", "though", "over", "more", "show", "is", "are", "now", "i", "so", "because", "than", "from", "between", "less", "at", "up", "cheap", "give", "add"})
+_BREAKS = frozenset(
+    {
+        ",",
+        ";",
+        ".",
+        "!",
+        "?",
+        ":",
+        "but",
+        "just",
+        "only",
+        "with",
+        "under",
+        "below",
+        "please",
+        "instead",
+        "rather",
+        "that",
+        "which",
+        "then",
+        "in",
+        "for",
+        "though",
+        "over",
+        "more",
+        "show",
+        "is",
+        "are",
+        "now",
+        "i",
+        "so",
+        "because",
+        "than",
+        "from",
+        "between",
+        "less",
+        "at",
+        "up",
+        "cheap",
+        "give",
+        "add",
+    }
+)
 _NOT = re.compile(
     r"\b(?:not|no|without|except(?: for)?|excluding|exclude|other than|anything but|everything but|apart from|besides|avoid|avoiding|hate|dislike|detest|allergic to|can't stand|cannot stand|skip|leave out|minus|non|nor|neither|isn't|aren't|instead of|rather than|don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|does not (?:have|contain|include)|won't (?:buy|wear|have)|never(?: again)?|nothing (?:from|by|in|with|made of)|none (?:from|by|of|in|with)|not (?:from|by|in|made of|made from|the|a|an)|remove (?:all|the|any)?|filter out|rule out|free of)\b"
 )
@@ -61,15 +103,41 @@ _FIELD_WORDS: dict[str, tuple[str, ...]] = {
     "type": ("type", "kind", "style"), "*": ("filters", "all filters", "everything", "constraints", "filter", "all constraints", "all the filters", "all of that", "all requirements"),
 }  # fmt: skip
 _SORTS: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"\b(?:cheapest|lowest[- ]priced?|least expensive|lowest cost|most affordable|price (?:ascending|low to high|from low)|low(?:est)? (?:price )?to high|cheap(?:est)? (?:ones? )?first|by (?:rising |ascending |increasing )?price|(?:order|sort(?:ed)?)(?: (?:them|these|it|those|results))? by (?:the )?(?:lowest |cheapest )?(?:price|cost)|lowest price|cheap to expensive)\b"), "price"),
-    (re.compile(r"\b(?:most expensive|priciest|dearest|highest[- ]priced?|price (?:descending|high to low)|high(?:est)? to low|expensive first|most premium|top of the (?:line|range))\b"), "-price"),
-    (re.compile(r"\b(?:best[- ]?rated|top[- ]?rated|highest[- ]?rat(?:ed|ing)|best reviewed|best reviews?|highest reviewed|by (?:customer )?(?:rating|stars|reviews)|well[- ]rated|highly[- ]rated|highest rating|best ratings?|most loved|highest scored?|good reviews|great reviews|top reviews)\b"), "rating"),
+    (
+        re.compile(
+            r"\b(?:cheapest|lowest[- ]priced?|least expensive|lowest cost|most affordable|price (?:ascending|low to high|from low)|low(?:est)? (?:price )?to high|cheap(?:est)? (?:ones? )?first|by (?:rising |ascending |increasing )?price|(?:order|sort(?:ed)?)(?: (?:them|these|it|those|results))? by (?:the )?(?:lowest |cheapest )?(?:price|cost)|lowest price|cheap to expensive)\b"
+        ),
+        "price",
+    ),
+    (
+        re.compile(
+            r"\b(?:most expensive|priciest|dearest|highest[- ]priced?|price (?:descending|high to low)|high(?:est)? to low|expensive first|most premium|top of the (?:line|range))\b"
+        ),
+        "-price",
+    ),
+    (
+        re.compile(
+            r"\b(?:best[- ]?rated|top[- ]?rated|highest[- ]?rat(?:ed|ing)|best reviewed|best reviews?|highest reviewed|by (?:customer )?(?:rating|stars|reviews)|well[- ]rated|highly[- ]rated|highest rating|best ratings?|most loved|highest scored?|good reviews|great reviews|top reviews)\b"
+        ),
+        "rating",
+    ),
     (re.compile(r"\b(?:newest|latest|most recent|new arrivals|just in)\b"), "newest"),
-    (re.compile(r"\b(?:most popular|best[- ]?selling|bestsellers?|best sellers?|most bought|most reviewed|trending)\b"), "popular"),
+    (
+        re.compile(
+            r"\b(?:most popular|best[- ]?selling|bestsellers?|best sellers?|most bought|most reviewed|trending)\b"
+        ),
+        "popular",
+    ),
 )
-_PROMOTION = re.compile(r"\b(?:on sale|on offer|on promotion|on special|discounted|reduced|marked down|with (?:a )?(?:discount|promotion|deal|offer)|special offers?|on discount|sale items?|in (?:the )?sale|bargains?|promo(?:tional)?|(?:that (?:have|has)|having) (?:a )?(?:discount|promotion|offer))\b")
-_IN_STOCK = re.compile(r"\b(?:in stock|available (?:now|today|right now|immediately)|currently available|ready to ship|that(?:'s| is| are) available|not sold out)\b")
-_NEED_NOT = re.compile(r"\b(?:doesn't|does not|don't|do not|needn't|need not|isn't|not) (?:really |actually )?(?:have to|need to|necessarily|need|needed|required|important)(?: to)?(?: be| have)?\b")
+_PROMOTION = re.compile(
+    r"\b(?:on sale|on offer|on promotion|on special|discounted|reduced|marked down|with (?:a )?(?:discount|promotion|deal|offer)|special offers?|on discount|sale items?|in (?:the )?sale|bargains?|promo(?:tional)?|(?:that (?:have|has)|having) (?:a )?(?:discount|promotion|offer))\b"
+)
+_IN_STOCK = re.compile(
+    r"\b(?:in stock|available (?:now|today|right now|immediately)|currently available|ready to ship|that(?:'s| is| are) available|not sold out)\b"
+)
+_NEED_NOT = re.compile(
+    r"\b(?:doesn't|does not|don't|do not|needn't|need not|isn't|not) (?:really |actually )?(?:have to|need to|necessarily|need|needed|required|important)(?: to)?(?: be| have)?\b"
+)
 
 
 @dataclass(frozen=True)
@@ -121,7 +189,9 @@ class Lexicon:
     rates: Mapping[str, str | float | Decimal] = field(default_factory=dict)
     phrases: dict[Phrase, list[_Facet]] = field(default_factory=lambda: defaultdict(list))
     heads: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    categories_of_type: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    categories_of_type: dict[str, Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
+    )
     options: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     numeric: set[str] = field(default_factory=set)
     booleans: set[str] = field(default_factory=set)
@@ -134,7 +204,11 @@ class Lexicon:
 
     @classmethod
     def from_products(
-        cls, products: Iterable[Product], *, currency: str, rates: Mapping[str, str | float | Decimal] | None = None
+        cls,
+        products: Iterable[Product],
+        *,
+        currency: str,
+        rates: Mapping[str, str | float | Decimal] | None = None,
     ) -> "Lexicon":
         """Build the vocabulary of a catalogue."""
         lexicon = cls(currency=currency, rates=dict(rates or {}))
@@ -157,7 +231,9 @@ class Lexicon:
             self._seen.add((text, facet.field))
             if facet not in self.phrases[phrase]:
                 self.phrases[phrase].append(facet)
-                self.phrases[phrase].sort(key=lambda f: (_FIELD_RANK.get(f.field, 3), f.field in OPTION_NAMES, f.field))
+                self.phrases[phrase].sort(
+                    key=lambda f: (_FIELD_RANK.get(f.field, 3), f.field in OPTION_NAMES, f.field)
+                )
 
     def _add_product(self, product: Product) -> None:
         for level in product.category:
@@ -225,15 +301,25 @@ class Lexicon:
 
     def knows(self, word: str) -> bool:
         """Whether a stem is a word of this catalogue or of everyday language."""
-        return word in self.words or word in COMMON_WORDS or word in SYNONYMS or word in ANTONYMS or word in COLOR_WORDS
+        return (
+            word in self.words
+            or word in COMMON_WORDS
+            or word in SYNONYMS
+            or word in ANTONYMS
+            or word in COLOR_WORDS
+        )
 
     def correct(self, word: str) -> str | None:
         """Return the catalogue's word that a misspelt stem stands for, or None."""
         if len(word) < 4 or not word.isalpha() or self.knows(word) or not word.isascii():
             return None
         cutoff = 1 if len(word) < 7 else 2
-        candidates = process.extract(word, self._candidates(), scorer=OSA.distance, score_cutoff=cutoff, limit=8)
-        best = sorted(candidates, key=lambda c: (c[1], c[0][0] != word[0], -self.words.get(c[0], 0), c[0]))
+        candidates = process.extract(
+            word, self._candidates(), scorer=OSA.distance, score_cutoff=cutoff, limit=8
+        )
+        best = sorted(
+            candidates, key=lambda c: (c[1], c[0][0] != word[0], -self.words.get(c[0], 0), c[0])
+        )
         if not best:
             return None
         target, distance, _ = best[0]
@@ -263,7 +349,9 @@ class Lexicon:
             chinese: whether the message was Chinese.
             expects_size: whether a bare number may be a size, because one was asked for.
         """
-        text = digits_for_words(text.replace("-", " ") if not re.search(r"\d\s*-\s*\d", text) else text)
+        text = digits_for_words(
+            text.replace("-", " ") if not re.search(r"\d\s*-\s*\d", text) else text
+        )
         taken: list[tuple[int, int]] = []
         constraints: list[tuple[int, Constraint]] = []
         drops: list[str] = []
@@ -276,18 +364,26 @@ class Lexicon:
         for match in _RATING.finditer(text):
             value = float((match.group(1) or match.group(2) or match.group(3)).replace(",", "."))
             if 1 <= value <= 5:
-                constraints.append((match.start(), Constraint(field="rating", op="min", values=(value,))))
+                constraints.append(
+                    (match.start(), Constraint(field="rating", op="min", values=(value,)))
+                )
                 taken.append(match.span())
         for start, constraint, span in self._numeric(text, free):
             constraints.append((start, constraint))
             taken.append(span)
-        money = read_money(_blank(text, taken), home=self.currency, rates=self.rates, chinese=chinese)
+        money = read_money(
+            _blank(text, taken), home=self.currency, rates=self.rates, chinese=chinese
+        )
         for amount in money.amounts:
             taken.append((amount.start, amount.end))
             if amount.low_minor is not None:
-                constraints.append((amount.start, Constraint(field="price", op="min", values=(amount.low_minor,))))
+                constraints.append(
+                    (amount.start, Constraint(field="price", op="min", values=(amount.low_minor,)))
+                )
             if amount.high_minor is not None:
-                constraints.append((amount.start, Constraint(field="price", op="max", values=(amount.high_minor,))))
+                constraints.append(
+                    (amount.start, Constraint(field="price", op="max", values=(amount.high_minor,)))
+                )
         for start, constraint, span in self._size(text, free, expects_size):
             constraints.append((start, constraint))
             taken.append(span)
@@ -343,7 +439,9 @@ class Lexicon:
             raw = match.group("n").replace(",", ".")
             packed = self._pack(raw, unit)
             if packed is not None:
-                found.append((match.start(), Constraint(field=packed[0], values=(packed[1],)), match.span()))
+                found.append(
+                    (match.start(), Constraint(field=packed[0], values=(packed[1],)), match.span())
+                )
                 continue
             names = [
                 n for n in sorted(self.numeric)
@@ -356,7 +454,9 @@ class Lexicon:
             operator, post = match.group("op") or "", (match.group("post") or "").strip()
             value = float(raw)
             number: float | int = int(value) if value.is_integer() else value
-            if re.match(r"under|below|less|at most|no more|up to|max", operator) or re.search(r"less|under", post):
+            if re.match(r"under|below|less|at most|no more|up to|max", operator) or re.search(
+                r"less|under", post
+            ):
                 op = "max"
             elif operator or post or names[0].endswith(("hours", "h")):
                 op = "min"
@@ -378,7 +478,9 @@ class Lexicon:
                     return name, value
         return None
 
-    def _size(self, text: str, free: "object", expects: bool) -> list[tuple[int, Constraint, tuple[int, int]]]:
+    def _size(
+        self, text: str, free: "object", expects: bool
+    ) -> list[tuple[int, Constraint, tuple[int, int]]]:
         name = next((n for n in ("size", "sizes") if n in self.options), None)
         if name is None:
             return []
@@ -392,13 +494,30 @@ class Lexicon:
             explicit = match.group("a") is not None or match.group("b") is not None
             if not explicit and value.casefold() not in known:
                 continue
-            if match.group("d") is not None and not expects and not re.search(r"size|wear|in|a", text[: match.start()]) and text.strip() != match.group().strip():
+            if (
+                match.group("d") is not None
+                and not expects
+                and not re.search(r"size|wear|in|a", text[: match.start()])
+                and text.strip() != match.group().strip()
+            ):
                 continue
-            found.append((match.start(), Constraint(field=name, values=(known.get(value.casefold(), value),)), match.span()))
+            found.append(
+                (
+                    match.start(),
+                    Constraint(field=name, values=(known.get(value.casefold(), value),)),
+                    match.span(),
+                )
+            )
         if expects and not found:
             for token in tokens_of(text):
                 if token.text in known and free(token.start, token.end):  # type: ignore[operator]
-                    found.append((token.start, Constraint(field=name, values=(known[token.text],)), (token.start, token.end)))
+                    found.append(
+                        (
+                            token.start,
+                            Constraint(field=name, values=(known[token.text],)),
+                            (token.start, token.end),
+                        )
+                    )
                     break
         return found
 
@@ -422,7 +541,9 @@ class Lexicon:
             for match in re.finditer(pattern, plain):
                 drops.append(names[match.group("f")])
                 spans.append(match.span())
-        if re.search(r"\bmoney (?:is no|isn't an|is not an) (?:object|issue)\b|\bno budget\b", text):
+        if re.search(
+            r"\bmoney (?:is no|isn't an|is not an) (?:object|issue)\b|\bno budget\b", text
+        ):
             drops.append("price")
         return spans
 
@@ -430,7 +551,9 @@ class Lexicon:
         self, text: str, tokens: list[Token], drops: list[str]
     ) -> tuple[list[tuple[int, Constraint]], list[str], list[tuple[str, str]]]:
         negations = [m.span() for m in _NOT.finditer(text)]
-        releases = [m.span() for m in _NEED_NOT.finditer(text)] + [m.span() for m in _FREE_OF.finditer(text)]
+        releases = [m.span() for m in _NEED_NOT.finditer(text)] + [
+            m.span() for m in _FREE_OF.finditer(text)
+        ]
         corrected: list[tuple[str, str]] = []
         fixed: list[Token] = []
         for token in tokens:
@@ -466,9 +589,16 @@ class Lexicon:
                     after = self._longest(fixed, i + 1)[1] if i + 1 < len(fixed) else []
                     if not after or after[0].field != scope[1]:
                         scope = None
-                elif token.is_word and token.text not in STOPWORDS and token.stem not in STOPWORDS and not (token.text.isdigit() and len(token.text) < 4):
+                elif (
+                    token.is_word
+                    and token.text not in STOPWORDS
+                    and token.stem not in STOPWORDS
+                    and not (token.text.isdigit() and len(token.text) < 4)
+                ):
                     if scope is not None and scope[0] == "not":
-                        out.append((token.start, Constraint(field="terms", op="not", values=(token.stem,))))
+                        out.append(
+                            (token.start, Constraint(field="terms", op="not", values=(token.stem,)))
+                        )
                     elif scope is None:
                         terms.append(token.stem)
                 i += 1
@@ -487,7 +617,7 @@ class Lexicon:
             negative = (scope is not None and scope[0] == "not") or following == "free"
             if scope is not None and scope[0] == "drop":
                 drops.append(facet.field)
-            elif following == "free" and facet.field in ("type", "category") :
+            elif following == "free" and facet.field in ("type", "category"):
                 terms.extend([*(t.stem for t in fixed[i : i + length]), "free"])
             else:
                 out.append((token.start, self._constraint(facets, negative)))
@@ -502,7 +632,9 @@ class Lexicon:
         facet = facets[0]
         if isinstance(facet.value, bool):
             return Constraint(field=facet.field, values=(facet.value != negative,))
-        values = facet.parts or tuple(dict.fromkeys(str(f.value) for f in facets if f.field == facet.field))
+        values = facet.parts or tuple(
+            dict.fromkeys(str(f.value) for f in facets if f.field == facet.field)
+        )
         return Constraint(field=facet.field, op="not" if negative else "is", values=values)
 
     def _longest(self, tokens: list[Token], start: int) -> tuple[int, list[_Facet]]:
@@ -514,7 +646,11 @@ class Lexicon:
                 continue
             phrase = tuple(t.stem for t in piece)
             facets = self.facets_of(phrase)
-            if facets and not (length == 1 and phrase[0] in STOPWORDS and facets[0].field not in ("category", "type")):
+            if facets and not (
+                length == 1
+                and phrase[0] in STOPWORDS
+                and facets[0].field not in ("category", "type")
+            ):
                 return length, facets
             if length == 2:
                 joined = self.facets_of((stem("".join(t.text for t in piece)),))
@@ -522,8 +658,10 @@ class Lexicon:
                     return 2, joined
         return 0, []
 
-    def _join_kind(self, constraints: list[Constraint], terms: list[str]) -> tuple[list[Constraint], list[str]]:
-        """"shoes for running" is the type "running shoes" where the catalogue has it."""
+    def _join_kind(
+        self, constraints: list[Constraint], terms: list[str]
+    ) -> tuple[list[Constraint], list[str]]:
+        """ "shoes for running" is the type "running shoes" where the catalogue has it."""
         category = next((c for c in constraints if c.field == "category" and c.op == "is"), None)
         if category is None or any(c.field == "type" and c.op == "is" for c in constraints):
             return constraints, terms
@@ -532,10 +670,19 @@ class Lexicon:
                 heads = stems_of(str(value))[-1:]
                 types = {f.value for f in self.phrases.get((term, *heads), ()) if f.field == "type"}
                 types |= {t for t in self.types if set(stems_of(t)) == {term, *heads}}
-                types |= {t for t in self.types if str(value) in self.categories_of_type[t] and stems_of(t)[:1] == (term,) and len(stems_of(t)) == 2 and stems_of(t)[1] not in self.words}
+                types |= {
+                    t
+                    for t in self.types
+                    if str(value) in self.categories_of_type[t]
+                    and stems_of(t)[:1] == (term,)
+                    and len(stems_of(t)) == 2
+                    and stems_of(t)[1] not in self.words
+                }
                 if types:
                     new = Constraint(field="type", values=tuple(sorted(str(t) for t in types)))
-                    return [new if c is category else c for c in constraints], [t for t in terms if t != term]
+                    return [new if c is category else c for c in constraints], [
+                        t for t in terms if t != term
+                    ]
         return constraints, terms
 
 
@@ -559,5 +706,7 @@ def _merge(constraints: list[Constraint]) -> list[Constraint]:
             out.pop(key, None)
             out[key] = c
         else:
-            out[key] = old.model_copy(update={"values": tuple(dict.fromkeys((*old.values, *c.values)))})
+            out[key] = old.model_copy(
+                update={"values": tuple(dict.fromkeys((*old.values, *c.values)))}
+            )
     return list(out.values())

@@ -21,7 +21,9 @@ _NAMES = {
     "inr": "INR", "rupee": "INR", "rupees": "INR", "aud": "AUD", "cad": "CAD", "hkd": "HKD", "try": "TRY",
     "czk": "CZK", "huf": "HUF", "brl": "BRL", "mxn": "MXN", "zar": "ZAR", "sgd": "SGD", "twd": "TWD",
 }  # fmt: skip
-_WORD_CURRENCY = "|".join(sorted((k for k in _NAMES if k.isalpha() and k != "try"), key=lambda k: (-len(k), k)))
+_WORD_CURRENCY = "|".join(
+    sorted((k for k in _NAMES if k.isalpha() and k != "try"), key=lambda k: (-len(k), k))
+)
 _CUR = rf"(?:us\$|[€$£¥]|(?:{_WORD_CURRENCY})\b)"
 _NUM = r"\d{1,60}(?:[.,]\d{1,3})*(?![.,]?\d)(?:\s?k\b)?"
 
@@ -47,13 +49,19 @@ _UNITS_AFTER = (
 _RANGE = re.compile(
     rf"(?:between|from|price range(?: of)?|in the range(?: of)?)?\s*{_amount(1)}\s*(?:and|to|-|–|~)\s*{_amount(2)}{_UNITS_AFTER}"
 )
-_UPPER = re.compile(rf"(?<![a-z])(?P<w>{_MAX_WORDS})\s*(?:the |a |about |around |only |just |total |price |of |is )*{_amount(1)}{_UNITS_AFTER}")
+_UPPER = re.compile(
+    rf"(?<![a-z])(?P<w>{_MAX_WORDS})\s*(?:the |a |about |around |only |just |total |price |of |is )*{_amount(1)}{_UNITS_AFTER}"
+)
 _LOWER = re.compile(rf"(?<![a-z])(?P<w>{_MIN_WORDS})\s*{_amount(1)}{_UNITS_AFTER}")
 _ABOUT = re.compile(rf"(?<![a-z])(?P<w>{_ABOUT_WORDS})\s*{_amount(1)}{_UNITS_AFTER}")
-_POST_MAX = re.compile(rf"{_amount(1)}\s*(?:or (?:less|under|below|cheaper)|and (?:under|below)|max(?:imum)?\b|tops\b|at (?:the )?most|budget\b|limit\b|total\b|in total\b|all in\b|altogether\b)")
+_POST_MAX = re.compile(
+    rf"{_amount(1)}\s*(?:or (?:less|under|below|cheaper)|and (?:under|below)|max(?:imum)?\b|tops\b|at (?:the )?most|budget\b|limit\b|total\b|in total\b|all in\b|altogether\b)"
+)
 _POST_MIN = re.compile(rf"{_amount(1)}\s*(?:or (?:more|above|over)|and (?:up|above|over)|\+)")
 _PLAIN = re.compile(_amount(1))
-_RATING_BEFORE = re.compile(r"(?:rat(?:ed|ing|ings)|stars?|score[ds]?|reviewed)\s*(?:of|is|are|at|being)?\s*$")
+_RATING_BEFORE = re.compile(
+    r"(?:rat(?:ed|ing|ings)|stars?|score[ds]?|reviewed)\s*(?:of|is|are|at|being)?\s*$"
+)
 
 
 @dataclass(frozen=True)
@@ -92,7 +100,11 @@ def number_in(text: str) -> Decimal | None:
     if text.endswith("k"):
         factor, text = Decimal(1000), text[:-1]
     if "," in text and "." in text:
-        text = text.replace(",", "") if text.rfind(".") > text.rfind(",") else text.replace(".", "").replace(",", ".")
+        text = (
+            text.replace(",", "")
+            if text.rfind(".") > text.rfind(",")
+            else text.replace(".", "").replace(",", ".")
+        )
     elif text.count(",") >= 1:
         head, _, tail = text.rpartition(",")
         text = text.replace(",", "") if len(tail) == 3 or "," in head else f"{head}.{tail}"
@@ -105,7 +117,9 @@ def number_in(text: str) -> Decimal | None:
     return value if value < Decimal(10) ** 10 else None
 
 
-def to_home(value: Decimal, currency: str | None, home: str, rates: Mapping[str, str | float | Decimal]) -> int | None:
+def to_home(
+    value: Decimal, currency: str | None, home: str, rates: Mapping[str, str | float | Decimal]
+) -> int | None:
     """Convert an amount to minor units of the shop's currency; None without a rate.
 
     >>> to_home(Decimal(110), "USD", "EUR", {"USD": "1.10"})
@@ -121,7 +135,9 @@ def to_home(value: Decimal, currency: str | None, home: str, rates: Mapping[str,
     return int(minor) if minor <= LARGEST_MINOR else LARGEST_MINOR
 
 
-def _currency(match: re.Match[str], n: int, chinese: bool, rates: Mapping[str, object]) -> str | None:
+def _currency(
+    match: re.Match[str], n: int, chinese: bool, rates: Mapping[str, object]
+) -> str | None:
     for name in (match.group(f"c{n}"), match.group(f"d{n}")):
         if not name or name == ",-":
             continue
@@ -131,7 +147,9 @@ def _currency(match: re.Match[str], n: int, chinese: bool, rates: Mapping[str, o
     return None
 
 
-def read_money(text: str, *, home: str, rates: Mapping[str, str | float | Decimal], chinese: bool = False) -> MoneyReading:
+def read_money(
+    text: str, *, home: str, rates: Mapping[str, str | float | Decimal], chinese: bool = False
+) -> MoneyReading:
     """Find price limits in a glossed message.
 
     Args:
@@ -150,7 +168,9 @@ def read_money(text: str, *, home: str, rates: Mapping[str, str | float | Decima
     def free(match: re.Match[str]) -> bool:
         return not any(match.start() < a.end and a.start < match.end() for a in found)
 
-    def amount(match: re.Match[str], n: int, fallback: str | None = None) -> tuple[int | None, str | None]:
+    def amount(
+        match: re.Match[str], n: int, fallback: str | None = None
+    ) -> tuple[int | None, str | None]:
         value = number_in(match.group(f"n{n}"))
         currency = _currency(match, n, chinese, rates) or fallback
         if value is None:
@@ -166,21 +186,36 @@ def read_money(text: str, *, home: str, rates: Mapping[str, str | float | Decima
     for match in _RANGE.finditer(text):
         low_cur, high_cur = _currency(match, 1, chinese, rates), _currency(match, 2, chinese, rates)
         lead = text[max(0, match.start() - 1) : match.end()].strip()
-        if not (low_cur or high_cur or lead.startswith(("between", "from", "price range", "in the range"))):
+        if not (
+            low_cur
+            or high_cur
+            or lead.startswith(("between", "from", "price range", "in the range"))
+        ):
             continue
         if near_rating(match):
             continue
         low, _ = amount(match, 1, high_cur)
         high, currency = amount(match, 2, low_cur)
         if low is not None and high is not None:
-            found.append(Amount(min(low, high), max(low, high), match.start(), match.end(), currency))
-    for pattern, kind in ((_POST_MAX, "max"), (_POST_MIN, "min"), (_UPPER, "max"), (_LOWER, "min"), (_ABOUT, "about")):
+            found.append(
+                Amount(min(low, high), max(low, high), match.start(), match.end(), currency)
+            )
+    for pattern, kind in (
+        (_POST_MAX, "max"),
+        (_POST_MIN, "min"),
+        (_UPPER, "max"),
+        (_LOWER, "min"),
+        (_ABOUT, "about"),
+    ):
         for match in pattern.finditer(text):
             if not free(match) or near_rating(match):
                 continue
             named = _currency(match, 1, chinese, rates)
             word = match.groupdict().get("w") or ""
-            if named is None and (word in ("from", "have", "got", "about", "inside", "near", "max") or word.startswith(("have", "got"))):
+            if named is None and (
+                word in ("from", "have", "got", "about", "inside", "near", "max")
+                or word.startswith(("have", "got"))
+            ):
                 continue
             if named is None and pattern is _POST_MIN:
                 continue
@@ -194,7 +229,16 @@ def read_money(text: str, *, home: str, rates: Mapping[str, str | float | Decima
             elif kind == "min":
                 found.append(Amount(minor, None, match.start(), match.end(), currency))
             else:
-                found.append(Amount(minor * 8 // 10, minor * 12 // 10, match.start(), match.end(), currency, True))
+                found.append(
+                    Amount(
+                        minor * 8 // 10,
+                        minor * 12 // 10,
+                        match.start(),
+                        match.end(),
+                        currency,
+                        True,
+                    )
+                )
     for match in _PLAIN.finditer(text):
         if not free(match) or _currency(match, 1, chinese, rates) is None:
             continue
@@ -213,7 +257,9 @@ def money_text(minor: int, currency: str, locale: str = "en") -> str:
     places = exponent(currency)
     value = f"{Decimal(minor).scaleb(-places):,.{places}f}"
     if locale == "zh":
-        unit = {"EUR": "欧元", "USD": "美元", "GBP": "英镑", "CNY": "元", "JPY": "日元"}.get(currency, currency)
+        unit = {"EUR": "欧元", "USD": "美元", "GBP": "英镑", "CNY": "元", "JPY": "日元"}.get(
+            currency, currency
+        )
         return f"{value} {unit}"
     symbol = SYMBOLS.get(currency)
     return f"{symbol}{value}" if symbol else f"{value} {currency}"

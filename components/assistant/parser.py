@@ -57,8 +57,23 @@ from components.contracts.commands import (
 )
 
 Origin = Literal["rules", "classifier", "llm"]
-_OPTION_FIELDS = ("color", "colour", "size", "pack", "flavour", "flavor", "scent", "width", "length", "storage", "style", "capacity")
-_TOGETHER = re.compile(r"\b(?:in total|total|together|altogether|all in|budget|combined|in all|bundle|set|outfit|kit|everything|spend|package|sum|for both|for all)\b")
+_OPTION_FIELDS = (
+    "color",
+    "colour",
+    "size",
+    "pack",
+    "flavour",
+    "flavor",
+    "scent",
+    "width",
+    "length",
+    "storage",
+    "style",
+    "capacity",
+)
+_TOGETHER = re.compile(
+    r"\b(?:in total|total|together|altogether|all in|budget|combined|in all|bundle|set|outfit|kit|everything|spend|package|sum|for both|for all)\b"
+)
 _TWICE = {"twice": 2, "double": 2, "thrice": 3}
 _GIFT = re.compile(r"\b(?:gift|present|birthday|christmas|anniversary)\b")
 
@@ -76,7 +91,9 @@ class Parse:
 class CommandParser:
     """Rules first, then a classifier for what they do not cover; asks back when neither knows."""
 
-    def __init__(self, classify: Callable[[str], tuple[str, float]] | None = None, *, least: float = 0.55) -> None:
+    def __init__(
+        self, classify: Callable[[str], tuple[str, float]] | None = None, *, least: float = 0.55
+    ) -> None:
         """Remember the classifier: glossed text to (intent, probability)."""
         self._classify = classify
         self._least = least
@@ -97,7 +114,9 @@ class CommandParser:
 class _Turn:
     """One message being parsed."""
 
-    def __init__(self, context: Context, classify: Callable[[str], tuple[str, float]] | None, least: float) -> None:
+    def __init__(
+        self, context: Context, classify: Callable[[str], tuple[str, float]] | None, least: float
+    ) -> None:
         self.c = context
         self.state = context.state
         self.text = context.text
@@ -133,11 +152,19 @@ class _Turn:
                     return self.out(*answer)
             return self.out(Clarify(about="nothing_pending"))
         if rules.NO.match(bare):
-            rest = re.sub(r"^(?:no|nope|nah|wait|sorry|stop|hold on|cancel)\b[\s,.!]*(?:thanks?|thank you)?[\s,.!]*", "", bare)
+            rest = re.sub(
+                r"^(?:no|nope|nah|wait|sorry|stop|hold on|cancel)\b[\s,.!]*(?:thanks?|thank you)?[\s,.!]*",
+                "",
+                bare,
+            )
             later = self.read(rest) if len(rest) > 3 else Reading()
-            if pending is not None and not (rules.intent_of(rest) in ("basket_add", "basket_remove", "basket_quantity") and rest):
+            if pending is not None and not (
+                rules.intent_of(rest) in ("basket_add", "basket_remove", "basket_quantity") and rest
+            ):
                 return self.out(CheckoutCancel())
-            if later.is_empty and (not rest or rules.NO.match(rest) or rules.intent_of(rest) is None):
+            if later.is_empty and (
+                not rest or rules.NO.match(rest) or rules.intent_of(rest) is None
+            ):
                 if bare in ("cancel", "cancel it", "cancel that") and self.state.undo:
                     return self.out(Clarify(about="cancel_what"))
                 return self.out(CheckoutCancel() if pending else Converse(about="acknowledge"))
@@ -145,7 +172,14 @@ class _Turn:
             answered = self.answer()
             if answered is not None:
                 return self.out(*answered)
-        for pattern, about in ((rules.GREETING, "greeting"), (rules.THANKS, "thanks"), (rules.FAREWELL, "farewell"), (rules.HELP, "help"), (rules.IDENTITY, "identity"), (rules.ACKNOWLEDGE, "acknowledge")):
+        for pattern, about in (
+            (rules.GREETING, "greeting"),
+            (rules.THANKS, "thanks"),
+            (rules.FAREWELL, "farewell"),
+            (rules.HELP, "help"),
+            (rules.IDENTITY, "identity"),
+            (rules.ACKNOWLEDGE, "acknowledge"),
+        ):
             if pattern.search(bare):
                 return self.out(Converse(about=about))
         pieces = rules.clauses(text)
@@ -169,7 +203,11 @@ class _Turn:
                     commands = self.by_intent(guess, text, self.reading)
         if commands is None:
             origin, confidence = "rules", 0.5
-            commands = [self.search(self.reading)] if self.reading.terms or self.reading.constraints else [Clarify(about="what")]
+            commands = (
+                [self.search(self.reading)]
+                if self.reading.terms or self.reading.constraints
+                else [Clarify(about="what")]
+            )
         return replace(self.out(*commands), origin=origin, confidence=confidence)
 
     def out(self, *commands: Any) -> Parse:
@@ -178,8 +216,21 @@ class _Turn:
     def several(self, pieces: list[str]) -> list[Any] | None:
         """Parse a message of several clauses; None unless each clause is understood."""
         intents = [rules.intent_of(p) for p in pieces]
-        acting = {"basket_add", "basket_remove", "basket_quantity", "basket_view", "basket_clear", "wishlist_add", "wishlist_remove", "checkout", "undo", "preference"}
-        if sum(i in acting for i in intents) == 0 or (len([i for i in intents if i]) < 2 and intents[0] in acting):
+        acting = {
+            "basket_add",
+            "basket_remove",
+            "basket_quantity",
+            "basket_view",
+            "basket_clear",
+            "wishlist_add",
+            "wishlist_remove",
+            "checkout",
+            "undo",
+            "preference",
+        }
+        if sum(i in acting for i in intents) == 0 or (
+            len([i for i in intents if i]) < 2 and intents[0] in acting
+        ):
             return None
         if all(i == intents[0] for i in intents) and intents[0] not in acting:
             return None
@@ -209,14 +260,37 @@ class _Turn:
             if product is None:
                 return None
             options = self.options_said(self.reading, product.product_id)
-            if re.search(r"\bany\b|doesn't matter|don't care|whichever|you (?:choose|pick)", self.text) and question.option not in ("size",):
-                return [BasketSet.model_validate({**question.command, "options": dict(question.command.get("options", {}))})]
-            if options and intent not in ("basket_remove", "undo", "checkout", "basket_view", "compare") and (not self.reading.names_kind or self.kind_fits(product.product_id)):
+            if re.search(
+                r"\bany\b|doesn't matter|don't care|whichever|you (?:choose|pick)", self.text
+            ) and question.option not in ("size",):
+                return [
+                    BasketSet.model_validate(
+                        {**question.command, "options": dict(question.command.get("options", {}))}
+                    )
+                ]
+            if (
+                options
+                and intent not in ("basket_remove", "undo", "checkout", "basket_view", "compare")
+                and (not self.reading.names_kind or self.kind_fits(product.product_id))
+            ):
                 merged = {**dict(question.command.get("options", {})), **options}
-                return [BasketSet.model_validate({**question.command, "options": merged, "variant_id": None})]
+                return [
+                    BasketSet.model_validate(
+                        {**question.command, "options": merged, "variant_id": None}
+                    )
+                ]
             return None
         if question.about == "product":
-            if intent in ("undo", "checkout", "basket_view", "profile", "orders", "forget_me", "promotions", "recommend"):
+            if intent in (
+                "undo",
+                "checkout",
+                "basket_view",
+                "profile",
+                "orders",
+                "forget_me",
+                "promotions",
+                "recommend",
+            ):
                 return None
             pointed = self.point(self.text, self.reading, pools=(question.choices,))
             if len(pointed.product_ids) == 1 and pointed.product_ids[0] in question.choices:
@@ -230,7 +304,10 @@ class _Turn:
             return None
         body = {**question.command, "product_id": product_id}
         if body.get("kind") == "basket_set":
-            body["options"] = {**dict(body.get("options", {})), **self.options_said(self.reading, product_id)}
+            body["options"] = {
+                **dict(body.get("options", {})),
+                **self.options_said(self.reading, product_id),
+            }
         from components.contracts.commands import COMMAND
 
         return [COMMAND.validate_python(body)]
@@ -242,10 +319,27 @@ class _Turn:
 
     # -- pointing
 
-    def point(self, text: str, reading: Reading | None = None, *, pools: Sequence[Sequence[str]] | None = None, raw: str | None = None) -> Pointed:
-        return self.refs.resolve(text, raw if raw is not None else self.c.raw, reading or self.read(text), pools=pools)
+    def point(
+        self,
+        text: str,
+        reading: Reading | None = None,
+        *,
+        pools: Sequence[Sequence[str]] | None = None,
+        raw: str | None = None,
+    ) -> Pointed:
+        return self.refs.resolve(
+            text, raw if raw is not None else self.c.raw, reading or self.read(text), pools=pools
+        )
 
-    def one(self, intent: str, text: str, reading: Reading, build: Callable[[str], Any], *, allow_catalogue: bool = True) -> list[Any] | None:
+    def one(
+        self,
+        intent: str,
+        text: str,
+        reading: Reading,
+        build: Callable[[str], Any],
+        *,
+        allow_catalogue: bool = True,
+    ) -> list[Any] | None:
         """Build a command about one product; ask which if several are meant, or what if none."""
         pointed = self.point(text, reading)
         if pointed.unknown is not None:
@@ -285,15 +379,27 @@ class _Turn:
         """Return the variant options named in a message, as this product spells them."""
         out: dict[str, str] = {}
         product = self.c.shelf.products.get(product_id) if product_id else None
-        names = {n for v in product.variants for n in v.options} if product else set(self.c.lexicon.options)
+        names = (
+            {n for v in product.variants for n in v.options}
+            if product
+            else set(self.c.lexicon.options)
+        )
         for c in reading.constraints:
             if c.op == "is" and c.field in names and len(c.values) == 1:
                 out[c.field] = str(c.values[0])
         if product is not None:
             for name in names - set(out):
                 for value in {v.options[name] for v in product.variants if name in v.options}:
-                    said = any(str(value).casefold() == str(x).casefold() for c in reading.constraints if c.op == "is" for x in c.values)
-                    if said or (len(value) > 2 and re.search(rf"(?<!\w){re.escape(value.casefold())}(?!\w)", self.text)):
+                    said = any(
+                        str(value).casefold() == str(x).casefold()
+                        for c in reading.constraints
+                        if c.op == "is"
+                        for x in c.values
+                    )
+                    if said or (
+                        len(value) > 2
+                        and re.search(rf"(?<!\w){re.escape(value.casefold())}(?!\w)", self.text)
+                    ):
                         out[name] = value
         return out
 
@@ -319,12 +425,24 @@ class _Turn:
         return [Restock()]
 
     def do_usual(self, text: str, reading: Reading) -> list[Any]:
-        add = re.search(r"\b(?:add|put|buy|order|get me|reorder|take|basket|cart)\b", text) is not None and re.search(r"\bwhat\b|\bwhich\b|\?", text) is None
+        add = (
+            re.search(r"\b(?:add|put|buy|order|get me|reorder|take|basket|cart)\b", text)
+            is not None
+            and re.search(r"\bwhat\b|\bwhich\b|\?", text) is None
+        )
         return [Usual(query=" ".join(reading.terms)[:200], constraints=self.hard(reading), add=add)]
 
     def do_swap(self, text: str, reading: Reading) -> list[Any]:
-        target: Literal["cheaper", "store_brand"] = "store_brand" if re.search(r"store brand|own brand|private label|generic|house brand", text) else "cheaper"
-        cleaned = re.sub(r"\b(?:for|with|by|to)\b.*\b(?:cheaper|less expensive|store brand|own brand|private label|generic|budget|cheapest|house brand)\b.*", "", text)
+        target: Literal["cheaper", "store_brand"] = (
+            "store_brand"
+            if re.search(r"store brand|own brand|private label|generic|house brand", text)
+            else "cheaper"
+        )
+        cleaned = re.sub(
+            r"\b(?:for|with|by|to)\b.*\b(?:cheaper|less expensive|store brand|own brand|private label|generic|budget|cheapest|house brand)\b.*",
+            "",
+            text,
+        )
         cleaned = re.sub(r"\b(?:cheaper|store brand|own brand|less expensive)\b", "", cleaned)
         ids = [line.product_id for line in self.c.basket]
         pointed = self.point(cleaned, self.read(cleaned), pools=(ids,))
@@ -334,22 +452,38 @@ class _Turn:
         if not ids:
             return [Clarify(about="empty_basket")]
         if len(found) > 1 or not found:
-            return [Clarify(about="which_product", choices=tuple(dict.fromkeys(found or ids))[:6], subject="swap")]
+            return [
+                Clarify(
+                    about="which_product",
+                    choices=tuple(dict.fromkeys(found or ids))[:6],
+                    subject="swap",
+                )
+            ]
         return []
 
     def do_wishlist_view(self, text: str, reading: Reading) -> list[Any]:
         return [WishlistView()]
 
     def do_wishlist_add(self, text: str, reading: Reading) -> list[Any] | None:
-        cleaned = re.sub(r"\b(?:to|on|in|into|onto|for)?\s*(?:my |the )?(?:wish ?list|favou?rites?|saved items|later)\b", "", text)
+        cleaned = re.sub(
+            r"\b(?:to|on|in|into|onto|for)?\s*(?:my |the )?(?:wish ?list|favou?rites?|saved items|later)\b",
+            "",
+            text,
+        )
         cleaned = re.sub(r"^\s*(?:please )?(?:add|put|save|keep|move|remember)\b", "", cleaned)
         targets = self.targets(cleaned)
         if targets:
             return [WishlistAdd(product_id=i) for i, _ in targets]
-        return self.one("wishlist_add", cleaned, self.read(cleaned), lambda i: WishlistAdd(product_id=i)) or [Clarify(about="what_product", subject="wishlist_add")]
+        return self.one(
+            "wishlist_add", cleaned, self.read(cleaned), lambda i: WishlistAdd(product_id=i)
+        ) or [Clarify(about="what_product", subject="wishlist_add")]
 
     def do_wishlist_remove(self, text: str, reading: Reading) -> list[Any]:
-        cleaned = re.sub(r"\b(?:from|off|out of) (?:my |the )?(?:wish ?list|favou?rites?|saved items)\b|^\s*(?:please )?(?:remove|delete|take|drop)\b", "", text)
+        cleaned = re.sub(
+            r"\b(?:from|off|out of) (?:my |the )?(?:wish ?list|favou?rites?|saved items)\b|^\s*(?:please )?(?:remove|delete|take|drop)\b",
+            "",
+            text,
+        )
         pool = tuple(self.c.wishlist)
         pointed = self.point(cleaned, self.read(cleaned), pools=(pool,))
         found = [i for i in pointed.product_ids if i in pool]
@@ -361,7 +495,11 @@ class _Turn:
             return [WishlistRemove(product_id=i) for i in found]
         if not pool or (pointed.product_ids and not found):
             return [Clarify(about="not_on_wishlist")]
-        return [Clarify(about="which_product", choices=tuple(found or pool)[:6], subject="wishlist_remove")]
+        return [
+            Clarify(
+                about="which_product", choices=tuple(found or pool)[:6], subject="wishlist_remove"
+            )
+        ]
 
     def do_basket_view(self, text: str, reading: Reading) -> list[Any]:
         return [BasketView()]
@@ -370,14 +508,18 @@ class _Turn:
         return [BasketClear()]
 
     def do_orders(self, text: str, reading: Reading) -> list[Any] | None:
-        found = re.search(r"\bo-[\w-]+\b", self.c.raw, re.IGNORECASE) or re.search(r"\border\s+(?:number\s+)?#?(\d[\w-]*)", text)
+        found = re.search(r"\bo-[\w-]+\b", self.c.raw, re.IGNORECASE) or re.search(
+            r"\border\s+(?:number\s+)?#?(\d[\w-]*)", text
+        )
         if found is None and re.search(r"\b(?:cancel|return|refund)\b", text):
             return [OrderView()]
         return [OrderView(order_id=found.group(found.lastindex or 0)[:128] if found else None)]
 
     def do_reviews(self, text: str, reading: Reading) -> list[Any] | None:
         cleaned = re.sub(r"\breviews?\b", " ", text)
-        found = self.one("reviews_summary", cleaned, self.read(cleaned), lambda i: ReviewsSummary(product_id=i))
+        found = self.one(
+            "reviews_summary", cleaned, self.read(cleaned), lambda i: ReviewsSummary(product_id=i)
+        )
         if found is not None:
             return found
         if reading.sort == "rating" or reading.names_kind:
@@ -386,12 +528,20 @@ class _Turn:
 
     def do_explain(self, text: str, reading: Reading) -> list[Any] | None:
         if re.search(r"\bwhy (?:is|are) .{2,40} (?:so )?(?:expensive|cheap|pricey)\b", text):
-            return self.one("details", text, reading, lambda i: Details(product_id=i, asked=("price",)))
+            return self.one(
+                "details", text, reading, lambda i: Details(product_id=i, asked=("price",))
+            )
         found = self.one("explain", text, reading, lambda i: Explain(product_id=i))
         if found is not None and isinstance(found[0], Explain):
             return found
         if self.state.shown:
-            return [Explain(product_id=self.state.focus[0] if self.state.focus else self.state.shown[0].product_id)]
+            return [
+                Explain(
+                    product_id=self.state.focus[0]
+                    if self.state.focus
+                    else self.state.shown[0].product_id
+                )
+            ]
         return [Clarify(about="what_product", subject="explain")]
 
     def do_explain_absence(self, text: str, reading: Reading) -> list[Any] | None:
@@ -415,17 +565,41 @@ class _Turn:
             place = self.refs.by_place(text)
             if place is not None and len(place.product_ids) >= 2:
                 ids = place.product_ids
-        if not ids and explicit and re.search(r"\b(?:compare|versus|vs|difference|better than|cheaper than|with|to)\b", text) and self.state.focus and self.state.focus[0] != explicit[0]:
+        if (
+            not ids
+            and explicit
+            and re.search(
+                r"\b(?:compare|versus|vs|difference|better than|cheaper than|with|to)\b", text
+            )
+            and self.state.focus
+            and self.state.focus[0] != explicit[0]
+        ):
             ids = (self.state.focus[0], explicit[0])
         if not ids:
-            kinds = [c for c in reading.constraints if c.field in ("category", "type", "brand") and c.op == "is"]
+            kinds = [
+                c
+                for c in reading.constraints
+                if c.field in ("category", "type", "brand") and c.op == "is"
+            ]
             shown = [s.product_id for s in self.state.shown]
             group = re.search(r"\b(?:both|two|2)\b", text)
-            if len(self.state.compared) > 1 and set(self.state.compared) <= set(shown) and not kinds:
+            if (
+                len(self.state.compared) > 1
+                and set(self.state.compared) <= set(shown)
+                and not kinds
+            ):
                 ids = self.state.compared
             elif len(shown) > 1:
-                pool = self.refs.by_description(replace(self.refs._about(reading), terms=()), shown) if kinds else None
-                ids = pool.product_ids if pool is not None and len(pool.product_ids) > 1 else tuple(shown)
+                pool = (
+                    self.refs.by_description(replace(self.refs._about(reading), terms=()), shown)
+                    if kinds
+                    else None
+                )
+                ids = (
+                    pool.product_ids
+                    if pool is not None and len(pool.product_ids) > 1
+                    else tuple(shown)
+                )
                 if kinds and pool is None:
                     return None
                 if group and len(ids) > 2:
@@ -434,13 +608,31 @@ class _Turn:
                 ids = self.refs.listed
         if len(ids) < 2:
             if reading.names_kind and by is not None:
-                return [Search(query=" ".join(reading.terms), constraints=self.hard(reading), sort=by if by in ("price", "rating") and prefer != "high" else ("rating" if by == "rating" else (f"-{by}" if prefer == "high" else by)))]
+                return [
+                    Search(
+                        query=" ".join(reading.terms),
+                        constraints=self.hard(reading),
+                        sort=by
+                        if by in ("price", "rating") and prefer != "high"
+                        else (
+                            "rating" if by == "rating" else (f"-{by}" if prefer == "high" else by)
+                        ),
+                    )
+                ]
             return None if reading.names_kind else [Clarify(about="compare_what")]
         return [Compare(product_ids=ids[:6], by=by, prefer=prefer)]
 
     def compared_targets(self, text: str) -> list[str]:
-        cleaned = re.sub(r"\b(?:compare|comparison|what(?:'s| is) the|which (?:one )?is|differences?|between|better|cheaper|please|can you|should i (?:get|buy|take|choose|pick))\b", " ", text)
-        pieces = [p for p in re.split(r"\b(?:and|with|versus|vs\.?|or|to|than|against)\b|,", cleaned) if re.search(r"\w", p)]
+        cleaned = re.sub(
+            r"\b(?:compare|comparison|what(?:'s| is) the|which (?:one )?is|differences?|between|better|cheaper|please|can you|should i (?:get|buy|take|choose|pick))\b",
+            " ",
+            text,
+        )
+        pieces = [
+            p
+            for p in re.split(r"\b(?:and|with|versus|vs\.?|or|to|than|against)\b|,", cleaned)
+            if re.search(r"\w", p)
+        ]
         found: list[str] = []
         if len(pieces) < 2:
             return [i for i in self.many_named(cleaned) if i]
@@ -458,10 +650,20 @@ class _Turn:
 
     def many_named(self, text: str) -> list[str]:
         pointed = self.refs.by_title(text, self.c.raw, least=0.6)
-        return list(pointed.product_ids) if pointed is not None and len(pointed.product_ids) == 1 else []
+        return (
+            list(pointed.product_ids)
+            if pointed is not None and len(pointed.product_ids) == 1
+            else []
+        )
 
     def criterion(self, text: str, reading: Reading) -> tuple[str | None, Literal["low", "high"]]:
-        if re.search(r"\b(?:cheap\w*|less expensive|least expensive|lower price|affordable|costs? less|better value|best value|value for money|more bang)\b", text) or reading.sort == "price":
+        if (
+            re.search(
+                r"\b(?:cheap\w*|less expensive|least expensive|lower price|affordable|costs? less|better value|best value|value for money|more bang)\b",
+                text,
+            )
+            or reading.sort == "price"
+        ):
             return "price", "low"
         if re.search(r"\b(?:more expensive|most expensive|dearer|pricier|costs? more)\b", text):
             return "price", "high"
@@ -480,72 +682,173 @@ class _Turn:
         return None, "low"
 
     def do_bundle(self, text: str, reading: Reading) -> list[Any] | None:
-        budget = next((int(c.values[0]) for c in reading.constraints if c.field == "price" and c.op == "max"), None)
+        budget = next(
+            (int(c.values[0]) for c in reading.constraints if c.field == "price" and c.op == "max"),
+            None,
+        )
         parts = self.parts(text)
         if len(parts) >= 2:
             return [Bundle(parts=tuple(parts), budget_minor=budget)]
-        cleaned = re.sub(r"\b(?:complete the (?:look|outfit|set)|bundle|outfit|what|goes|go|with|set)\b", " ", text)
+        cleaned = re.sub(
+            r"\b(?:complete the (?:look|outfit|set)|bundle|outfit|what|goes|go|with|set)\b",
+            " ",
+            text,
+        )
         own = self.read(cleaned)
         pointed = self.point(cleaned, own)
-        anchor = pointed.product_ids[0] if pointed.product_ids and pointed.how in ("id", "title", "place", "description", "superlative", "focus", "other") and not re.search(r"\b(?:starter|everything (?:i|you))\b", text) else None
+        anchor = (
+            pointed.product_ids[0]
+            if pointed.product_ids
+            and pointed.how
+            in ("id", "title", "place", "description", "superlative", "focus", "other")
+            and not re.search(r"\b(?:starter|everything (?:i|you))\b", text)
+            else None
+        )
         if pointed.how == "focus" and not pointed.is_sure and len(pointed.product_ids) > 1:
             anchor = None
-        with_it = re.search(r"\b(?:with|look|outfit|go(?:es)?|accessor|match|pair|complete|to it)\b", text) is not None
-        if anchor is None and with_it and re.search(r"\b(?:it|this|that|them|these|look|outfit|set)\b", text) and not own.names_kind:
-            anchor = (self.state.last_added or (self.c.basket[-1].product_id if self.c.basket else None) or (self.state.shown[0].product_id if self.state.shown else None))
+        with_it = (
+            re.search(
+                r"\b(?:with|look|outfit|go(?:es)?|accessor|match|pair|complete|to it)\b", text
+            )
+            is not None
+        )
+        if (
+            anchor is None
+            and with_it
+            and re.search(r"\b(?:it|this|that|them|these|look|outfit|set)\b", text)
+            and not own.names_kind
+        ):
+            anchor = (
+                self.state.last_added
+                or (self.c.basket[-1].product_id if self.c.basket else None)
+                or (self.state.shown[0].product_id if self.state.shown else None)
+            )
         if anchor is not None and with_it and anchor in self.c.shelf.products:
             keep = tuple(c for c in self.hard(reading) if c.field in ("price",) and c.op == "max")
-            return [Bundle(product_id=anchor, budget_minor=budget, constraints=() if budget else keep)]
-        if anchor is None and own.names_kind and with_it and re.search(r"\b(?:with|accessor\w+ (?:for|to))\b", text):
-            found = self.in_catalogue(replace(own, constraints=tuple(c for c in own.constraints if c.field != "price")))
+            return [
+                Bundle(product_id=anchor, budget_minor=budget, constraints=() if budget else keep)
+            ]
+        if (
+            anchor is None
+            and own.names_kind
+            and with_it
+            and re.search(r"\b(?:with|accessor\w+ (?:for|to))\b", text)
+        ):
+            found = self.in_catalogue(
+                replace(own, constraints=tuple(c for c in own.constraints if c.field != "price"))
+            )
             if found:
                 return [Bundle(product_id=found[0], budget_minor=budget)]
         if budget is not None or parts or own.terms or own.constraints:
             occasion = " ".join(own.terms)
             kept = tuple(c for c in self.hard(own) if c.field != "price")
-            return [Bundle(parts=tuple(parts), occasion=occasion[:200], budget_minor=budget, constraints=kept)]
+            return [
+                Bundle(
+                    parts=tuple(parts),
+                    occasion=occasion[:200],
+                    budget_minor=budget,
+                    constraints=kept,
+                )
+            ]
         return [Clarify(about="bundle_what")]
 
     def parts(self, text: str) -> list[Part]:
         """Return the parts of a bundle named in a message: one per kind of product."""
         parts: list[Part] = []
-        pieces = [p for p in re.split(r",|\band\b|\bplus\b|\bwith\b|\+|&|/|\bas well as\b|:", digits_for_words(text)) if re.search(r"\w", p)]
+        pieces = [
+            p
+            for p in re.split(
+                r",|\band\b|\bplus\b|\bwith\b|\+|&|/|\bas well as\b|:", digits_for_words(text)
+            )
+            if re.search(r"\w", p)
+        ]
         shared = [c for c in self.reading.constraints if c.field in ("brand",) and c.op == "is"]
         for piece in pieces:
             reading = self.read(piece)
-            kinds = [c for c in reading.constraints if c.field in ("category", "type") and c.op == "is"]
+            kinds = [
+                c for c in reading.constraints if c.field in ("category", "type") and c.op == "is"
+            ]
             if not kinds:
-                extra = [c for c in reading.constraints if c.field not in ("price", "in_stock", "promotion", "rating")]
+                extra = [
+                    c
+                    for c in reading.constraints
+                    if c.field not in ("price", "in_stock", "promotion", "rating")
+                ]
                 if parts and extra:
                     last = parts[-1]
                     parts[-1] = last.model_copy(update={"constraints": (*last.constraints, *extra)})
                 continue
             own = [c for c in reading.constraints if c.field not in ("price", "in_stock")]
             own += [c for c in shared if c.field not in {x.field for x in own} and len(pieces) == 1]
-            several = kinds[0].values if kinds[0].field == "category" and len(kinds[0].values) > 1 and len(kinds) == 1 else (None,)
+            several = (
+                kinds[0].values
+                if kinds[0].field == "category" and len(kinds[0].values) > 1 and len(kinds) == 1
+                else (None,)
+            )
             for value in several:
-                cs = own if value is None else [kinds[0].model_copy(update={"values": (value,)}) if c is kinds[0] else c for c in own]
+                cs = (
+                    own
+                    if value is None
+                    else [
+                        kinds[0].model_copy(update={"values": (value,)}) if c is kinds[0] else c
+                        for c in own
+                    ]
+                )
                 name = str((value or kinds[-1].values[0]))
-                parts.append(Part(name=name, constraints=tuple(cs), query=" ".join(reading.terms), quantity=self.part_quantity(piece)))
+                parts.append(
+                    Part(
+                        name=name,
+                        constraints=tuple(cs),
+                        query=" ".join(reading.terms),
+                        quantity=self.part_quantity(piece),
+                    )
+                )
         return parts[:8]
 
     def part_quantity(self, piece: str) -> int:
-        found = re.match(r"^\s*(?:i (?:need|want)|get me|give me|a set of|for)?\s*(\d{1,2})\s+(?!inch|hour|l\b|liter|euro|eur|usd|dollar|kg|g\b|cny)", piece)
+        found = re.match(
+            r"^\s*(?:i (?:need|want)|get me|give me|a set of|for)?\s*(\d{1,2})\s+(?!inch|hour|l\b|liter|euro|eur|usd|dollar|kg|g\b|cny)",
+            piece,
+        )
         return max(1, min(20, int(found.group(1)))) if found else 1
 
     def do_similar(self, text: str, reading: Reading) -> list[Any] | None:
-        cleaned = re.sub(r"\b(?:similar(?: to)?|alternatives?(?: to| for)?|something like|anything like|more like)\b", " ", text)
+        cleaned = re.sub(
+            r"\b(?:similar(?: to)?|alternatives?(?: to| for)?|something like|anything like|more like)\b",
+            " ",
+            text,
+        )
         own = self.read(cleaned)
-        pointed = self.point(cleaned, replace(own, constraints=tuple(c for c in own.constraints if c.field in ("category", "type", "brand", "color"))))
-        keep = tuple(c for c in self.hard(own) if c.field not in ("category", "type") or c.op == "not")
+        pointed = self.point(
+            cleaned,
+            replace(
+                own,
+                constraints=tuple(
+                    c for c in own.constraints if c.field in ("category", "type", "brand", "color")
+                ),
+            ),
+        )
+        keep = tuple(
+            c for c in self.hard(own) if c.field not in ("category", "type") or c.op == "not"
+        )
         if pointed.product_ids:
             anchor = pointed.product_ids[0]
             product = self.c.shelf.products[anchor]
-            keep = tuple(c for c in keep if c.op != "is" or fit(product, [c])[1] or isinstance(c.values[0], bool) or pointed.how in ("focus", "place"))
+            keep = tuple(
+                c
+                for c in keep
+                if c.op != "is"
+                or fit(product, [c])[1]
+                or isinstance(c.values[0], bool)
+                or pointed.how in ("focus", "place")
+            )
             cheaper = rules.CHEAPER.search(text)
             price = price_of(product)
             if cheaper and price is not None:
-                keep = (*[c for c in keep if c.field != "price"], Constraint(field="price", op="max", values=(max(0, price - 1),)))
+                keep = (
+                    *[c for c in keep if c.field != "price"],
+                    Constraint(field="price", op="max", values=(max(0, price - 1),)),
+                )
             return [Similar(product_id=anchor, constraints=keep)]
         if self.state.shown:
             return [Similar(product_id=self.state.shown[0].product_id, constraints=keep)]
@@ -554,10 +857,19 @@ class _Turn:
         return [Clarify(about="what_product", subject="similar")]
 
     def do_promotions(self, text: str, reading: Reading) -> list[Any] | None:
-        pointing = re.search(r"\b(?:on|for|with|about) (?:it|this|that|them|these|the .{2,30})\b|\b(?:it|this|that|the \w+ one) (?:on sale|discounted)\b", text)
+        pointing = re.search(
+            r"\b(?:on|for|with|about) (?:it|this|that|them|these|the .{2,30})\b|\b(?:it|this|that|the \w+ one) (?:on sale|discounted)\b",
+            text,
+        )
         if pointing:
-            found = self.one("details", text, reading, lambda i: Details(product_id=i, asked=("promotion",)))
-            if found is not None and isinstance(found[0], Details) and self.point(text, reading).how != "none":
+            found = self.one(
+                "details", text, reading, lambda i: Details(product_id=i, asked=("promotion",))
+            )
+            if (
+                found is not None
+                and isinstance(found[0], Details)
+                and self.point(text, reading).how != "none"
+            ):
                 return found
         kept = tuple(c for c in self.hard(reading) if c.field != "promotion")
         return [Promotions(constraints=kept)]
@@ -570,26 +882,57 @@ class _Turn:
 
     def preferences_in(self, text: str, reading: Reading) -> list[tuple[str, str]]:
         out: list[tuple[str, str]] = []
-        found = re.search(r"\bmy (?:preferred |favou?rite |usual |normal |regular |go-to )?((?:\w+ )?(?:size|brand|color|colour|budget|diet|material|store|name|flavou?r|style|email|address))s? (?:is|are|=|:|would be|to|as)\s*(.{1,60})", text)
-        set_as = re.search(r"\b(?:set|change|update|save) my (?:preferred |favou?rite |usual )?((?:\w+ )?(?:size|brand|color|colour|budget|diet|material))s? (?:to|as|is)\s*(.{1,60})", text)
+        found = re.search(
+            r"\bmy (?:preferred |favou?rite |usual |normal |regular |go-to )?((?:\w+ )?(?:size|brand|color|colour|budget|diet|material|store|name|flavou?r|style|email|address))s? (?:is|are|=|:|would be|to|as)\s*(.{1,60})",
+            text,
+        )
+        set_as = re.search(
+            r"\b(?:set|change|update|save) my (?:preferred |favou?rite |usual )?((?:\w+ )?(?:size|brand|color|colour|budget|diet|material))s? (?:to|as|is)\s*(.{1,60})",
+            text,
+        )
         found = set_as or found
         if found:
             name = found.group(1).replace("colour", "color").strip().replace(" ", "_")
-            value = re.split(r"[,.;!?]|\b(?:and|please|so|but|from now|thanks|not)\b", found.group(2))[0].strip()
-            if name == "size" and reading.field("size") is not None and any(w in text for w in ("shoe", "boot", "sneaker", "sandal")):
+            value = re.split(
+                r"[,.;!?]|\b(?:and|please|so|but|from now|thanks|not)\b", found.group(2)
+            )[0].strip()
+            if (
+                name == "size"
+                and reading.field("size") is not None
+                and any(w in text for w in ("shoe", "boot", "sneaker", "sandal"))
+            ):
                 name = "shoe_size"
-            size = re.search(r"\d{1,2}(?:[.,]5)?|\b(?:x{0,3}[sl]|m|small|medium|large)\b", value) if "size" in name else None
+            size = (
+                re.search(r"\d{1,2}(?:[.,]5)?|\b(?:x{0,3}[sl]|m|small|medium|large)\b", value)
+                if "size" in name
+                else None
+            )
             value = size.group() if size else value
             value = self.spelling(value)
             if value:
                 out.append((name, value))
-        wears = re.search(r"\bi(?:'m| am)? (?:always |usually |normally |generally |only )?(?:wear|take|a)\s+(?:a |an |shoe |shoes in |shoes )*(?:size |eu |us |uk )*(\d{2}(?:[.,]5)?|x{0,3}[sl]|m)\b", text)
+        wears = re.search(
+            r"\bi(?:'m| am)? (?:always |usually |normally |generally |only )?(?:wear|take|a)\s+(?:a |an |shoe |shoes in |shoes )*(?:size |eu |us |uk )*(\d{2}(?:[.,]5)?|x{0,3}[sl]|m)\b",
+            text,
+        )
         if wears and not out:
-            out.append(("shoe_size" if wears.group(1)[0].isdigit() else "clothing_size", wears.group(1)))
+            out.append(
+                ("shoe_size" if wears.group(1)[0].isdigit() else "clothing_size", wears.group(1))
+            )
         allergy = re.search(r"\ballergic to ([\w\s]{2,40})", text)
         if allergy:
-            out.append(("allergy", self.spelling(re.split(r"\b(?:and i|so|please|but)\b", allergy.group(1))[0].strip())))
-        diet = re.search(r"\b(?:i'm|i am|we are|we're|remember (?:that )?i(?:'m| am))(?: a| an)? (vegan|vegetarian|lactose intolerant|gluten[- ]free|kosher|halal|diabetic|coeliac|celiac|gluten intolerant)\b", text)
+            out.append(
+                (
+                    "allergy",
+                    self.spelling(
+                        re.split(r"\b(?:and i|so|please|but)\b", allergy.group(1))[0].strip()
+                    ),
+                )
+            )
+        diet = re.search(
+            r"\b(?:i'm|i am|we are|we're|remember (?:that )?i(?:'m| am))(?: a| an)? (vegan|vegetarian|lactose intolerant|gluten[- ]free|kosher|halal|diabetic|coeliac|celiac|gluten intolerant)\b",
+            text,
+        )
         if diet:
             out.append(("diet", diet.group(1)))
         if out:
@@ -597,16 +940,28 @@ class _Turn:
         for c in reading.constraints:
             if c.field in ("price", "rating", "in_stock", "promotion", "terms"):
                 continue
-            name = {"size": "shoe_size" if str(c.values[0])[:1].isdigit() else "size"}.get(c.field, c.field)
-            value = ", ".join(str(v) for v in c.values) if not isinstance(c.values[0], bool) else c.field.replace("_", " ")
+            name = {"size": "shoe_size" if str(c.values[0])[:1].isdigit() else "size"}.get(
+                c.field, c.field
+            )
+            value = (
+                ", ".join(str(v) for v in c.values)
+                if not isinstance(c.values[0], bool)
+                else c.field.replace("_", " ")
+            )
             if c.op == "not" or c.values[0] is False:
                 name = f"avoid_{name}"
             elif isinstance(c.values[0], bool):
                 name = "likes"
             out.append((name, value))
         if not out:
-            likes = re.search(r"\b(?:i (?:really |always |usually |only |generally |never )*(?:prefer|like|love|want|buy|use|eat|drink)|remember (?:that )?(?:i )?(?:prefer|like|love)?)\s+(.{2,60})", text)
-            if likes and re.search(r"\b(?:remember|always|usually|generally|from now on|never|prefer|for (?:future|next time))\b", text):
+            likes = re.search(
+                r"\b(?:i (?:really |always |usually |only |generally |never )*(?:prefer|like|love|want|buy|use|eat|drink)|remember (?:that )?(?:i )?(?:prefer|like|love)?)\s+(.{2,60})",
+                text,
+            )
+            if likes and re.search(
+                r"\b(?:remember|always|usually|generally|from now on|never|prefer|for (?:future|next time))\b",
+                text,
+            ):
                 value = safe_words(re.split(r"[,.;!?]|\bplease\b", likes.group(1))[0].strip())
                 if value:
                     out.append(("avoid" if "never" in text else "likes", value))
@@ -614,7 +969,10 @@ class _Turn:
 
     def spelling(self, value: str) -> str:
         value = safe_words(value)
-        for known in (*sorted(self.c.lexicon.brands), *sorted(v for vs in self.c.lexicon.options.values() for v in vs)):
+        for known in (
+            *sorted(self.c.lexicon.brands),
+            *sorted(v for vs in self.c.lexicon.options.values() for v in vs),
+        ):
             if known.casefold() == value.casefold():
                 return known
         return value
@@ -623,13 +981,32 @@ class _Turn:
         ids = list(dict.fromkeys(line.product_id for line in self.c.basket))
         if reading.drops and not ids:
             return None
-        if reading.drops and re.search(r"\b(?:filter|limit|constraint|requirement|price|budget|brand|colou?r|size)\b", text) and not self.refs.by_description(reading, ids):
+        if (
+            reading.drops
+            and re.search(
+                r"\b(?:filter|limit|constraint|requirement|price|budget|brand|colou?r|size)\b", text
+            )
+            and not self.refs.by_description(reading, ids)
+        ):
             return None
         if not ids:
-            return None if reading.drops or self.state.ledger and (reading.constraints) else [Clarify(about="empty_basket")]
-        cleaned = re.sub(r"\b(?:from|out of|in) (?:my|the) (?:shopping )?(?:basket|cart|bag)\b", "", text)
-        cleaned = re.sub(r"\b(?:remove|delete|take|get rid of|drop|out|off|cancel|don't|do not|no longer|want|need|any ?more|after all|please)\b", " ", cleaned)
-        how_many = re.search(r"\b(?:remove|take (?:out|off|away)?|delete|drop)\s+(?:just |only )?(one|\d{1,3})(?: of| from| (?!one\b)\w+)", digits_for_words(text))
+            return (
+                None
+                if reading.drops or self.state.ledger and (reading.constraints)
+                else [Clarify(about="empty_basket")]
+            )
+        cleaned = re.sub(
+            r"\b(?:from|out of|in) (?:my|the) (?:shopping )?(?:basket|cart|bag)\b", "", text
+        )
+        cleaned = re.sub(
+            r"\b(?:remove|delete|take|get rid of|drop|out|off|cancel|don't|do not|no longer|want|need|any ?more|after all|please)\b",
+            " ",
+            cleaned,
+        )
+        how_many = re.search(
+            r"\b(?:remove|take (?:out|off|away)?|delete|drop)\s+(?:just |only )?(one|\d{1,3})(?: of| from| (?!one\b)\w+)",
+            digits_for_words(text),
+        )
         found = self.targets(cleaned, pool=ids, counted=False)
         picked = [i for i, _ in found if i in ids]
         if not picked:
@@ -639,26 +1016,43 @@ class _Turn:
             if pointed.product_ids and not picked:
                 return [Clarify(about="not_in_basket", subject=pointed.product_ids[0])]
             if not picked and (own.terms or own.constraints) and not _PRONOUN_ONLY.search(cleaned):
-                if self.state.ledger and any(c.field in {e.constraint.field for e in self.state.ledger} for c in own.constraints):
+                if self.state.ledger and any(
+                    c.field in {e.constraint.field for e in self.state.ledger}
+                    for c in own.constraints
+                ):
                     return None
                 return [Clarify(about="not_in_basket")]
         if not picked and len(ids) == 1:
             picked = ids
-        if not picked and re.search(r"\b(?:it|that|this|that one|this one)\b", text) and self.state.last_added in ids:
+        if (
+            not picked
+            and re.search(r"\b(?:it|that|this|that one|this one)\b", text)
+            and self.state.last_added in ids
+        ):
             picked = [str(self.state.last_added)]
         if not picked:
             return [Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_remove")]
-        if len(picked) > 1 and not re.search(r"\b(?:and|both|all|them|these|those|everything)\b|,", text):
-            return [Clarify(about="which_product", choices=tuple(picked[:6]), subject="basket_remove")]
+        if len(picked) > 1 and not re.search(
+            r"\b(?:and|both|all|them|these|those|everything)\b|,", text
+        ):
+            return [
+                Clarify(about="which_product", choices=tuple(picked[:6]), subject="basket_remove")
+            ]
         if how_many and len(picked) == 1:
             n = 1 if how_many.group(1) == "one" else int(how_many.group(1))
             left = self.c.quantity_of(picked[0]) - n
             if left > 0:
-                return [BasketSet(product_id=picked[0], variant_id=self.line_variant(picked[0]), quantity=left)]
+                return [
+                    BasketSet(
+                        product_id=picked[0], variant_id=self.line_variant(picked[0]), quantity=left
+                    )
+                ]
         return [BasketRemove(product_id=i) for i in picked]
 
     def line_variant(self, product_id: str) -> str | None:
-        return next((line.variant_id for line in self.c.basket if line.product_id == product_id), None)
+        return next(
+            (line.variant_id for line in self.c.basket if line.product_id == product_id), None
+        )
 
     def do_basket_quantity(self, text: str, reading: Reading) -> list[Any] | None:
         ids = list(dict.fromkeys(line.product_id for line in self.c.basket))
@@ -666,10 +1060,15 @@ class _Turn:
         explicit = self.refs.by_id(self.c.raw)
         if explicit is not None and explicit.unknown:
             return [Clarify(about="unknown_product", subject=explicit.unknown)]
-        found = re.search(r"(?:\bto|=|it|that|them|only|just|quantity(?: of .{1,40}?)? (?:to|is|at)|by)\s*(?:just |only |about )?(-?\s?\d[\d.,e+]*|nan\b|infinity\b|none\b|zero\b)", words)
+        found = re.search(
+            r"(?:\bto|=|it|that|them|only|just|quantity(?: of .{1,40}?)? (?:to|is|at)|by)\s*(?:just |only |about )?(-?\s?\d[\d.,e+]*|nan\b|infinity\b|none\b|zero\b)",
+            words,
+        )
         number = found.group(1).replace(" ", "") if found else None
         if number is None:
-            bare = re.search(r"(?<![\w.-])(-?\d+)(?![\w.]*\d)", re.sub(r"[a-z]{1,4}-?\d{3,}", "", words))
+            bare = re.search(
+                r"(?<![\w.-])(-?\d+)(?![\w.]*\d)", re.sub(r"[a-z]{1,4}-?\d{3,}", "", words)
+            )
             number = bare.group(1) if bare else None
         options_only = self.reading.constraints and not ids
         if number is None:
@@ -678,30 +1077,61 @@ class _Turn:
                 return None if not re.search(r"\bquantity\b", text) else [Clarify(about="quantity")]
         if options_only and not (explicit and explicit.product_ids):
             return None
-        if any(c.field == "size" and number in [str(v) for v in c.values] for c in reading.constraints) or (any(c.field == "price" for c in reading.constraints) and not re.search(r"quantity", text)):
+        if any(
+            c.field == "size" and number in [str(v) for v in c.values] for c in reading.constraints
+        ) or (
+            any(c.field == "price" for c in reading.constraints)
+            and not re.search(r"quantity", text)
+        ):
             return self.change_variant(text, reading)
-        cleaned = re.sub(r"\b(?:to|=)?\s*-?\d+\b|\bquantity(?: of)?\b|\b(?:make|change|set|update|increase|reduce|only|just)\b", " ", text)
+        cleaned = re.sub(
+            r"\b(?:to|=)?\s*-?\d+\b|\bquantity(?: of)?\b|\b(?:make|change|set|update|increase|reduce|only|just)\b",
+            " ",
+            text,
+        )
         pool = ids or [s.product_id for s in self.state.shown]
         if explicit is not None and explicit.product_ids:
             picked = list(explicit.product_ids)
         else:
             own = self.read(cleaned)
-            pointed = self.refs.by_title(cleaned, self.c.raw, ids, least=0.34) or self.refs.by_description(own, ids)
+            pointed = self.refs.by_title(
+                cleaned, self.c.raw, ids, least=0.34
+            ) or self.refs.by_description(own, ids)
             place = self.refs.by_place(cleaned)
-            picked = list(pointed.product_ids) if pointed is not None else list(place.product_ids) if place is not None else []
+            picked = (
+                list(pointed.product_ids)
+                if pointed is not None
+                else list(place.product_ids)
+                if place is not None
+                else []
+            )
             if not picked and self.state.last_added in ids:
                 picked = [str(self.state.last_added)]
             if not picked and self.state.focus and self.state.focus[0] in ids:
                 picked = [self.state.focus[0]]
             if not picked and len(ids) == 1:
                 picked = ids
-            if not picked and self.state.question is not None and self.state.question.command.get("product_id"):
+            if (
+                not picked
+                and self.state.question is not None
+                and self.state.question.command.get("product_id")
+            ):
                 picked = [str(self.state.question.command["product_id"])]
             if not picked and not ids:
                 pronoun = self.refs.pronoun()
                 picked = list(pronoun.product_ids) if pronoun.is_sure else []
         if len(picked) != 1:
-            return [Clarify(about="which_product", choices=tuple((picked or pool)[:6]), subject="basket_quantity")] if (picked or pool) else [Clarify(about="empty_basket")]
+            return (
+                [
+                    Clarify(
+                        about="which_product",
+                        choices=tuple((picked or pool)[:6]),
+                        subject="basket_quantity",
+                    )
+                ]
+                if (picked or pool)
+                else [Clarify(about="empty_basket")]
+            )
         product_id = picked[0]
         if number is None:
             less = re.search(r"\b(one|1|\d+) (?:less|fewer)\b", words)
@@ -715,16 +1145,25 @@ class _Turn:
             return [Clarify(about="too_many", subject=product_id)]
         if re.search(r"\bby \d+\b", words):
             sign = -1 if re.search(r"\b(?:reduce|decrease|lower|cut)\b", words) else 1
-            return self.set_quantity(product_id, self.c.quantity_of(product_id) + sign * int(number))
+            return self.set_quantity(
+                product_id, self.c.quantity_of(product_id) + sign * int(number)
+            )
         return self.set_quantity(product_id, int(number))
 
     def set_quantity(self, product_id: str, quantity: int) -> list[Any]:
         if quantity <= 0:
             return [BasketRemove(product_id=product_id)]
-        return [BasketSet(product_id=product_id, variant_id=self.line_variant(product_id), quantity=quantity, options=self.options_said(self.reading, product_id))]
+        return [
+            BasketSet(
+                product_id=product_id,
+                variant_id=self.line_variant(product_id),
+                quantity=quantity,
+                options=self.options_said(self.reading, product_id),
+            )
+        ]
 
     def change_variant(self, text: str, reading: Reading) -> list[Any] | None:
-        """"Make it size 44" while the product lies in the basket changes its variant."""
+        """ "Make it size 44" while the product lies in the basket changes its variant."""
         ids = [line.product_id for line in self.c.basket]
         pointed = self.state.last_added if self.state.last_added in ids else None
         if pointed is None or self.state.last_kind not in ("basket_set", "basket_view"):
@@ -741,8 +1180,16 @@ class _Turn:
         ]
 
     def do_basket_add(self, text: str, reading: Reading) -> list[Any] | None:
-        cleaned = re.sub(r"\b(?:to|in|into|onto|on) (?:my |the |our )?(?:shopping )?(?:basket|cart|bag|trolley)\b|\badd to basket\b", " ", text)
-        cleaned = re.sub(r"\b(?:please|can you|could you|i would like to|i'd like to|i want to|i will|i'll|go ahead and|let's|add|put|buy|order|purchase|take|get|give me|have|grab|place|want|need|too|also|as well)\b", " ", cleaned)
+        cleaned = re.sub(
+            r"\b(?:to|in|into|onto|on) (?:my |the |our )?(?:shopping )?(?:basket|cart|bag|trolley)\b|\badd to basket\b",
+            " ",
+            text,
+        )
+        cleaned = re.sub(
+            r"\b(?:please|can you|could you|i would like to|i'd like to|i want to|i will|i'll|go ahead and|let's|add|put|buy|order|purchase|take|get|give me|have|grab|place|want|need|too|also|as well)\b",
+            " ",
+            cleaned,
+        )
         targets = self.targets(cleaned)
         if not targets:
             own = self.read(cleaned)
@@ -750,7 +1197,10 @@ class _Turn:
             if pointed.unknown is not None:
                 return [Clarify(about="unknown_product", subject=pointed.unknown)]
             ids = pointed.product_ids
-            is_act = re.search(r"\b(?:add|basket|cart)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b", text) is not None
+            is_act = (
+                re.search(r"\b(?:add|basket|cart)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b", text)
+                is not None
+            )
             if not ids:
                 if pointed.how == "place":
                     return [Clarify(about="no_such_place")]
@@ -764,29 +1214,52 @@ class _Turn:
                 ids = tuple(found)
                 if not ids:
                     return [Clarify(about="what_product", subject="basket_set")]
-            if len(ids) > 1 and not pointed.is_sure and pointed.how == "focus" and len(self.refs.shown) > 1:
-                return [Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_set")]
-            if not is_act and pointed.how in ("description",) and not re.search(r"\b(?:the|that|this|it)\b", text):
+            if (
+                len(ids) > 1
+                and not pointed.is_sure
+                and pointed.how == "focus"
+                and len(self.refs.shown) > 1
+            ):
+                return [
+                    Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_set")
+                ]
+            if (
+                not is_act
+                and pointed.how in ("description",)
+                and not re.search(r"\b(?:the|that|this|it)\b", text)
+            ):
                 return None
             if len(ids) > 1 and pointed.how not in ("place", "all", "superlative"):
-                return [Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_set")]
+                return [
+                    Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_set")
+                ]
             if len(ids) > 1 and pointed.how == "superlative":
                 ids = ids[:1]
             targets = [(i, cleaned) for i in ids]
-        bad = re.search(r"(?<![\w.])(-\d+|nan|infinity|\d+\.\d+)(?= (?:of|pieces|units|x)\b)", digits_for_words(cleaned))
+        bad = re.search(
+            r"(?<![\w.])(-\d+|nan|infinity|\d+\.\d+)(?= (?:of|pieces|units|x)\b)",
+            digits_for_words(cleaned),
+        )
         if bad:
             return [Clarify(about="quantity", subject=targets[0][0])]
         out: list[Any] = []
         for product_id, piece in targets:
             said = self.quantity(piece, product_id)
-            if said is None and len(targets) > 1 and self.quantity(cleaned, product_id) is not None and re.search(r"\beach\b", text):
+            if (
+                said is None
+                and len(targets) > 1
+                and self.quantity(cleaned, product_id) is not None
+                and re.search(r"\beach\b", text)
+            ):
                 said = self.quantity(cleaned, product_id)
             count = said or 1
             if count > MAX_QUANTITY:
                 out.append(Clarify(about="too_many", subject=product_id))
                 continue
-            options = self.options_said(self.read(piece), product_id) or (self.options_said(self.reading, product_id) if len(targets) == 1 else {})
-            out.append(BasketSet(product_id=product_id, quantity=count, options={**options, "+": "1"}))
+            options = self.options_said(self.read(piece), product_id) or (
+                self.options_said(self.reading, product_id) if len(targets) == 1 else {}
+            )
+            out.append(BasketSet(product_id=product_id, quantity=count, options=options, adds=True))
         return out
 
     def by_words(self, reading: Reading) -> list[str]:
@@ -805,10 +1278,25 @@ class _Turn:
         if times:
             return int(next(g for g in times.groups() if g))
         title = {t.text for t in tokens_of(self.c.shelf.products[product_id].title)}
-        spans = [m.span() for m in re.finditer(r"\b(?:size|eu|number|option|no\.?|item|under|below|for|at|#) ?#?\d+|\d+ ?(?:euros?|eur|€|dollars?|usd|cny|hours?|inch|l\b|liters?|kg\b|g\b|ml\b|oz\b|st\b|nd\b|rd\b|th\b)|[€$£]\d+", words)]
-        sizes = {str(v) for c in self.read(text).constraints if c.field in _OPTION_FIELDS for v in c.values}
+        spans = [
+            m.span()
+            for m in re.finditer(
+                r"\b(?:size|eu|number|option|no\.?|item|under|below|for|at|#) ?#?\d+|\d+ ?(?:euros?|eur|€|dollars?|usd|cny|hours?|inch|l\b|liters?|kg\b|g\b|ml\b|oz\b|st\b|nd\b|rd\b|th\b)|[€$£]\d+",
+                words,
+            )
+        ]
+        sizes = {
+            str(v)
+            for c in self.read(text).constraints
+            if c.field in _OPTION_FIELDS
+            for v in c.values
+        }
         for match in re.finditer(r"(?<![\w.-])(\d{1,22})(?![\w]*[.,]?\d)", words):
-            if any(a <= match.start() < b for a, b in spans) or match.group(1) in title or match.group(1) in sizes:
+            if (
+                any(a <= match.start() < b for a, b in spans)
+                or match.group(1) in title
+                or match.group(1) in sizes
+            ):
                 continue
             value = int(match.group(1))
             return value if value > 0 else None
@@ -816,7 +1304,9 @@ class _Turn:
             return 1
         return None
 
-    def targets(self, text: str, *, pool: Sequence[str] | None = None, counted: bool = True) -> list[tuple[str, str]]:
+    def targets(
+        self, text: str, *, pool: Sequence[str] | None = None, counted: bool = True
+    ) -> list[tuple[str, str]]:
         """Return (product, its words) where a clause lists several products; empty unless all are clear."""
         pieces = [p for p in re.split(r",|\band\b|\bplus\b|&|\+", text) if re.search(r"\w", p)]
         if len(pieces) < 2:
@@ -829,14 +1319,18 @@ class _Turn:
                 if not re.search(r"\b(?:it|this|that)\b", piece):
                     continue
             pools = (tuple(pool),) if pool is not None else None
-            pointed = self.point(piece, reading, pools=pools, raw=piece if not self.chinese else self.c.raw)
+            pointed = self.point(
+                piece, reading, pools=pools, raw=piece if not self.chinese else self.c.raw
+            )
             ids = pointed.product_ids
             if not ids and pool is None:
                 ids = tuple(self.in_catalogue(reading))
             if pool is not None:
                 ids = tuple(i for i in ids if i in pool)
             if len(ids) != 1:
-                only_options = reading.constraints and all(c.field in _OPTION_FIELDS for c in reading.constraints)
+                only_options = reading.constraints and all(
+                    c.field in _OPTION_FIELDS for c in reading.constraints
+                )
                 if found and only_options:
                     found[-1] = (found[-1][0], f"{found[-1][1]} {piece}")
                     continue
@@ -849,7 +1343,10 @@ class _Turn:
     def do_details(self, text: str, reading: Reading) -> list[Any] | None:
         asked = self.asked(text, reading)
         cleaned = text
-        have = re.search(r"\b(?:do you have|have you got|does it come|do they come|is there|does (?:it|this|that) come)\b", text)
+        have = re.search(
+            r"\b(?:do you have|have you got|does it come|do they come|is there|does (?:it|this|that) come)\b",
+            text,
+        )
         if have and not re.search(r"\b(?:it|this|that|them|these|those|one|ones)\b", text):
             return None
         if have and not self.state.shown and not self.state.focus:
@@ -867,7 +1364,14 @@ class _Turn:
             return [Clarify(about="unknown_product", subject=pointed.unknown)]
         ids = pointed.product_ids
         if not ids and about.names_kind:
-            found = self.in_catalogue(replace(about, constraints=tuple(c for c in about.constraints if c.field in ("category", "type", "brand"))))
+            found = self.in_catalogue(
+                replace(
+                    about,
+                    constraints=tuple(
+                        c for c in about.constraints if c.field in ("category", "type", "brand")
+                    ),
+                )
+            )
             if len(found) > 6 or not found:
                 return None
             ids = tuple(found)
@@ -877,10 +1381,17 @@ class _Turn:
         if len(ids) == 1:
             return [Details(product_id=ids[0], asked=asked)]
         if len(ids) > 1:
-            plural = re.search(r"\b(?:they|them|these|those|both|all|any of|which of|are the)\b", text)
+            plural = re.search(
+                r"\b(?:they|them|these|those|both|all|any of|which of|are the)\b", text
+            )
             if plural or pointed.how in ("place", "all"):
                 criterion = asked[0] if asked else None
-                return [Compare(product_ids=ids[:6], by=criterion if criterion in ("price", "rating") else None)]
+                return [
+                    Compare(
+                        product_ids=ids[:6],
+                        by=criterion if criterion in ("price", "rating") else None,
+                    )
+                ]
             if pointed.how == "focus" and not pointed.is_sure:
                 return [Clarify(about="which_product", choices=ids[:6], subject="details")]
             return [Clarify(about="which_product", choices=ids[:6], subject="details")]
@@ -893,11 +1404,16 @@ class _Turn:
         out: list[str] = []
         if re.search(r"\bhow much\b(?! battery)|\bprice|\bcosts?\b|\bexpensive\b", text):
             out.append("price")
-        if re.search(r"\bstock\b|\bavailable\b|\bavailability\b|\bsold out\b|how many (?:are )?left|\bhave (?:it|them|this|that|these|those)\b", text):
+        if re.search(
+            r"\bstock\b|\bavailable\b|\bavailability\b|\bsold out\b|how many (?:are )?left|\bhave (?:it|them|this|that|these|those)\b",
+            text,
+        ):
             out.append("stock")
         if re.search(r"\bsizes?\b", text):
             out.append("size")
-        if re.search(r"\bcolou?rs?\b", text) or any(stem(t.text) in COLOR_WORDS for t in tokens_of(text)):
+        if re.search(r"\bcolou?rs?\b", text) or any(
+            stem(t.text) in COLOR_WORDS for t in tokens_of(text)
+        ):
             out.append("color")
         if re.search(r"\brat(?:ed|ing|ings)\b|\bstars\b", text):
             out.append("rating")
@@ -913,16 +1429,35 @@ class _Turn:
             parts = [p for p in name.split("_") if len(p) > 3 and p not in ("safe",)]
             if any(re.search(rf"\b{re.escape(p)}", text) for p in parts):
                 out.append(name)
-        if re.search(r"\bhow (?:big|large|roomy)\b|\bhow many liters\b|\bhow much (?:does it |do they )?(?:hold|fit)", text):
-            out.extend(n for n in sorted(self.c.lexicon.numeric) if re.search(r"volume|capacity|screen", n))
+        if re.search(
+            r"\bhow (?:big|large|roomy)\b|\bhow many liters\b|\bhow much (?:does it |do they )?(?:hold|fit)",
+            text,
+        ):
+            out.extend(
+                n for n in sorted(self.c.lexicon.numeric) if re.search(r"volume|capacity|screen", n)
+            )
         for c in reading.constraints:
-            if c.field not in ("price", "rating", "promotion", "in_stock", "category", "type", "brand", "terms"):
+            if c.field not in (
+                "price",
+                "rating",
+                "promotion",
+                "in_stock",
+                "category",
+                "type",
+                "brand",
+                "terms",
+            ):
                 out.append(c.field)
         return tuple(dict.fromkeys(out))
 
     def do_recommend(self, text: str, reading: Reading) -> list[Any] | None:
         cleaned = replace(reading, terms=tuple(t for t in reading.terms))
-        if rules.CORRECTION.search(text) and self.state.ledger and reading.constraints and not reading.names_kind:
+        if (
+            rules.CORRECTION.search(text)
+            and self.state.ledger
+            and reading.constraints
+            and not reading.names_kind
+        ):
             return None
         return [Recommend(query=" ".join(cleaned.terms)[:200], constraints=self.hard(cleaned))]
 
@@ -943,16 +1478,26 @@ class _Turn:
         types = next((c for c in out if c.field == "type" and c.op == "is"), None)
         if types is not None and not any(c.field == "category" and c.op == "is" for c in out):
             categories = self.c.lexicon.categories_for([str(v) for v in types.values])
-            total = [c for c in categories if all(self.c.lexicon.categories_of_type[str(v)][c] for v in types.values)]
+            total = [
+                c
+                for c in categories
+                if all(self.c.lexicon.categories_of_type[str(v)][c] for v in types.values)
+            ]
             if total:
                 out.insert(0, Constraint(field="category", values=(total[0],)))
         return tuple(out)
 
     def search(self, reading: Reading) -> Search:
         sort = reading.sort or "relevance"
-        if reading.superlative is not None and reading.sort is None and re.search(r"est\b|\bmost\b", self.text):
+        if (
+            reading.superlative is not None
+            and reading.sort is None
+            and re.search(r"est\b|\bmost\b", self.text)
+        ):
             sort = ("-" if reading.superlative[1] == "high" else "") + reading.superlative[0]
-        return Search(query=" ".join(reading.terms)[:1000], constraints=self.hard(reading), sort=sort)
+        return Search(
+            query=" ".join(reading.terms)[:1000], constraints=self.hard(reading), sort=sort
+        )
 
     def about_products(self) -> list[Any] | None:
         """Search or refine; None where the message says nothing about products."""
@@ -972,7 +1517,10 @@ class _Turn:
             return relative
         if reading.is_empty:
             return None
-        kind = next((c for c in reading.constraints if c.field in ("type", "category") and c.op == "is"), None)
+        kind = next(
+            (c for c in reading.constraints if c.field in ("type", "category") and c.op == "is"),
+            None,
+        )
         fragment = rules.NEW_SEARCH.search(text) is None
         if kind is None:
             if not has_search:
@@ -988,19 +1536,46 @@ class _Turn:
             return [self.refine(reading)]
         if not state.ledger:
             return self.named(reading, fragment) or [self.search(reading)]
-        old_types = {str(v) for c in state.constraints if c.field == "type" and c.op == "is" for v in c.values}
-        old_categories = {str(v) for c in state.constraints if c.field == "category" and c.op == "is" for v in c.values}
-        new_types = {str(v) for c in reading.constraints if c.field == "type" and c.op == "is" for v in c.values}
-        new_categories = {str(v) for c in reading.constraints if c.field == "category" and c.op == "is" for v in c.values}
+        old_types = {
+            str(v)
+            for c in state.constraints
+            if c.field == "type" and c.op == "is"
+            for v in c.values
+        }
+        old_categories = {
+            str(v)
+            for c in state.constraints
+            if c.field == "category" and c.op == "is"
+            for v in c.values
+        }
+        new_types = {
+            str(v)
+            for c in reading.constraints
+            if c.field == "type" and c.op == "is"
+            for v in c.values
+        }
+        new_categories = {
+            str(v)
+            for c in reading.constraints
+            if c.field == "category" and c.op == "is"
+            for v in c.values
+        }
         inside = {cat for t in new_types for cat in self.c.lexicon.categories_of_type.get(t, {})}
-        same = bool((new_types and new_types <= old_types) or (new_categories & old_categories and not new_types))
+        same = bool(
+            (new_types and new_types <= old_types)
+            or (new_categories & old_categories and not new_types)
+        )
         corrective = rules.CORRECTION.search(text) is not None
         if same:
             if fragment or corrective or reading.drops:
                 only_category = new_categories and not new_types and old_types
                 if not only_category or corrective:
                     return [self.refine(reading, keep_kind=not only_category)]
-            return [self.search(reading)] if not fragment and (len(reading.constraints) > 1 or not fragment) else [self.refine(reading)]
+            return (
+                [self.search(reading)]
+                if not fragment and (len(reading.constraints) > 1 or not fragment)
+                else [self.refine(reading)]
+            )
         if (inside & old_categories) and (corrective or (fragment and not old_types)):
             return [self.refine(reading)]
         return self.named(reading, fragment) or [self.search(reading)]
@@ -1019,14 +1594,27 @@ class _Turn:
         add = reading.constraints if keep_kind else self.hard(reading)
         drop = list(reading.drops)
         if any(c.field in ("type", "category") and c.op == "is" for c in add) and not keep_kind:
-            drop.extend(f for f in ("type", "category", "terms") if not any(c.field == f and c.op == "not" for c in self.state.constraints))
+            drop.extend(
+                f
+                for f in ("type", "category", "terms")
+                if not any(c.field == f and c.op == "not" for c in self.state.constraints)
+            )
         sort = reading.sort
-        if reading.superlative is not None and sort is None and re.search(r"est\b|\bmost\b|er\b|\bmore\b", self.text):
+        if (
+            reading.superlative is not None
+            and sort is None
+            and re.search(r"est\b|\bmost\b|er\b|\bmore\b", self.text)
+        ):
             sort = ("-" if reading.superlative[1] == "high" else "") + reading.superlative[0]
-        return Refine(query=" ".join(reading.terms)[:1000], add=add, drop=tuple(dict.fromkeys(drop)), sort=sort)
+        return Refine(
+            query=" ".join(reading.terms)[:1000],
+            add=add,
+            drop=tuple(dict.fromkeys(drop)),
+            sort=sort,
+        )
 
     def relative(self, text: str, reading: Reading) -> list[Any] | None:
-        """"Cheaper" and "more expensive" against what is being looked at."""
+        """ "Cheaper" and "more expensive" against what is being looked at."""
         cheaper, dearer = rules.CHEAPER.search(text), rules.DEARER.search(text)
         if not (cheaper or dearer) or reading.names_kind and not (self.same_kind(reading)):
             return None
@@ -1045,24 +1633,54 @@ class _Turn:
             anchors = list(self.state.focus)
         rest = tuple(c for c in self.hard(reading) if c.field not in ("price", "category", "type"))
         products = self.c.shelf.products
-        base = [c for c in self.state.constraints if c.field != "price" or (c.op == "min" if cheaper else c.op == "max")]
+        base = [
+            c
+            for c in self.state.constraints
+            if c.field != "price" or (c.op == "min" if cheaper else c.op == "max")
+        ]
         if anchors:
             base_kind = products[anchors[0]]
-            if not any(c.field in ("category", "type") and c.op == "is" for c in base) and base_kind.type:
-                kind = Constraint(field="category", values=(base_kind.category[-1],)) if base_kind.category else Constraint(field="type", values=(base_kind.type,))
+            if (
+                not any(c.field in ("category", "type") and c.op == "is" for c in base)
+                and base_kind.type
+            ):
+                kind = (
+                    Constraint(field="category", values=(base_kind.category[-1],))
+                    if base_kind.category
+                    else Constraint(field="type", values=(base_kind.type,))
+                )
                 rest = (kind, *rest)
         price = self.relative_limit(anchors or shown, shown, bool(cheaper), [*base, *rest])
         if price is None:
             return None
         limit = Constraint(field="price", op="max" if cheaper else "min", values=(price,))
-        return [Refine(query=" ".join(reading.terms), add=(*rest, limit), drop=("price", *reading.drops), sort="price" if cheaper else None)]
+        return [
+            Refine(
+                query=" ".join(reading.terms),
+                add=(*rest, limit),
+                drop=("price", *reading.drops),
+                sort="price" if cheaper else None,
+            )
+        ]
 
     def same_kind(self, reading: Reading) -> bool:
-        old = {str(v) for c in self.state.constraints if c.field in ("category", "type") for v in c.values}
-        new = {str(v) for c in reading.constraints if c.field in ("category", "type") and c.op == "is" for v in c.values}
+        old = {
+            str(v)
+            for c in self.state.constraints
+            if c.field in ("category", "type")
+            for v in c.values
+        }
+        new = {
+            str(v)
+            for c in reading.constraints
+            if c.field in ("category", "type") and c.op == "is"
+            for v in c.values
+        }
         return bool(old & new)
 
-    def relative_limit(self, anchors: list[str], shown: list[str], cheaper: bool, constraints: list[Constraint]) -> int | None:
+    def relative_limit(
+        self, anchors: list[str], shown: list[str], cheaper: bool, constraints: list[Constraint]
+    ) -> int | None:
         products = self.c.shelf.products
         prices = [p for i in anchors if (p := self.shown_price(i)) is not None]
         if not prices:
@@ -1074,7 +1692,13 @@ class _Turn:
             if len(anchors) > 1 and first is not None:
                 limits.append(first - 1)
             for limit in limits:
-                if limit >= 0 and self.c.shelf.allowed([*constraints, Constraint(field="price", op="max", values=(limit,)), Constraint(field="in_stock", values=(True,))]):
+                if limit >= 0 and self.c.shelf.allowed(
+                    [
+                        *constraints,
+                        Constraint(field="price", op="max", values=(limit,)),
+                        Constraint(field="in_stock", values=(True,)),
+                    ]
+                ):
                     return limit
             return max(0, limits[0])
         most = max(prices)
@@ -1083,7 +1707,13 @@ class _Turn:
         if len(anchors) > 1 and first is not None:
             limits.append(first + 1)
         for limit in limits:
-            if self.c.shelf.allowed([*constraints, Constraint(field="price", op="min", values=(limit,)), Constraint(field="in_stock", values=(True,))]):
+            if self.c.shelf.allowed(
+                [
+                    *constraints,
+                    Constraint(field="price", op="min", values=(limit,)),
+                    Constraint(field="in_stock", values=(True,)),
+                ]
+            ):
                 return limit
         return limits[0]
 
@@ -1098,10 +1728,13 @@ class _Turn:
         return price_of(product)
 
     def bundle_by_parts(self, text: str, reading: Reading) -> list[Any] | None:
-        """"A grinder, beans and a mug for 80 in total" without the word bundle."""
+        """ "A grinder, beans and a mug for 80 in total" without the word bundle."""
         if re.search(r"\bor\b", text) and not re.search(r"\band\b", text):
             return None
-        budget = next((int(c.values[0]) for c in reading.constraints if c.field == "price" and c.op == "max"), None)
+        budget = next(
+            (int(c.values[0]) for c in reading.constraints if c.field == "price" and c.op == "max"),
+            None,
+        )
         together = _TOGETHER.search(text) is not None
         if budget is None and not together:
             return None
@@ -1110,7 +1743,12 @@ class _Turn:
         parts = self.parts(text)
         names = {p.name for p in parts}
         if len(parts) < 2 or len(names) < 2:
-            if self.state.bundle and budget is not None and not reading.names_kind and self.state.last_kind == "bundle":
+            if (
+                self.state.bundle
+                and budget is not None
+                and not reading.names_kind
+                and self.state.last_kind == "bundle"
+            ):
                 return [Bundle.model_validate({**self.state.bundle, "budget_minor": budget})]
             return None
         return [Bundle(parts=tuple(parts), budget_minor=budget)]
@@ -1121,7 +1759,13 @@ _PRONOUN_ONLY = re.compile(r"\b(?:it|this one|that one|them)\b")
 
 def rules_place(text: str) -> bool:
     """Whether a piece names a place in a list."""
-    return re.search(r"\b(?:first|second|third|fourth|fifth|last|1st|2nd|3rd|\d{1,2}th|number \d|#\d|cheapest|cheaper|most expensive|best[- ]rated)\b", text) is not None
+    return (
+        re.search(
+            r"\b(?:first|second|third|fourth|fifth|last|1st|2nd|3rd|\d{1,2}th|number \d|#\d|cheapest|cheaper|most expensive|best[- ]rated)\b",
+            text,
+        )
+        is not None
+    )
 
 
 def context_of(message: str, **fields: Any) -> Context:

@@ -26,15 +26,29 @@ _PLACE = re.compile(
     r"\b(?:number|no\.?|#|option|item|result|nr\.?|product)\s*#?(\d{1,2})\b|#(\d{1,2})\b|\b(first|second|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|1st|2nd|3rd|\d{1,2}th)\b(?!\s+(?:time|of all|class|step|search|query|order|choice))"
 )
 _NUMBER_PLACE = re.compile(r"\b(?:number|option|item|result)\s+(one|two|three|four|five|six)\b")
-_GROUP = re.compile(r"\b(?:the )?(?:first|top) (two|three|four|2|3|4)\b|\b(?:the )?last (two|three|2|3)\b")
-_ALL = re.compile(r"\b(?:both(?: of (?:them|these|those))?|all (?:of (?:them|these|those)|three|four|five|3|4|5)|them all|these (?:two|three|four|2|3)|those (?:two|three|2|3)|the two|the three|(?:these|those|the) (?:ones|products|items|options)|each of them|them|these|those)\b")
-_LAST = re.compile(r"\b(?:the )?(?:last|bottom|final) (?:one|option|item|product|of (?:them|these))?\b|\bthe last\b")
+_GROUP = re.compile(
+    r"\b(?:the )?(?:first|top) (two|three|four|2|3|4)\b|\b(?:the )?last (two|three|2|3)\b"
+)
+_ALL = re.compile(
+    r"\b(?:both(?: of (?:them|these|those))?|all (?:of (?:them|these|those)|three|four|five|3|4|5)|them all|these (?:two|three|four|2|3)|those (?:two|three|2|3)|the two|the three|(?:these|those|the) (?:ones|products|items|options)|each of them|them|these|those)\b"
+)
+_LAST = re.compile(
+    r"\b(?:the )?(?:last|bottom|final) (?:one|option|item|product|of (?:them|these))?\b|\bthe last\b"
+)
 _OTHER = re.compile(r"\bthe other(?: one)?\b|\banother one of those\b")
-_CHEAP = re.compile(r"\b(?:cheapest|cheaper(?! than)|least expensive|less expensive|lowest[- ]priced?|lower[- ]priced|most affordable|more affordable)\b")
-_DEAR = re.compile(r"\b(?:most expensive|more expensive(?! than)|priciest|pricier|dearest|dearer)\b")
-_RATED = re.compile(r"\b(?:best[- ]rated|better[- ]rated|highest[- ]rated|higher[- ]rated|top[- ]rated|best reviewed|with the (?:best|highest|better|higher) (?:rating|reviews)|highest rating|better reviews)\b")
+_CHEAP = re.compile(
+    r"\b(?:cheapest|cheaper(?! than)|least expensive|less expensive|lowest[- ]priced?|lower[- ]priced|most affordable|more affordable)\b"
+)
+_DEAR = re.compile(
+    r"\b(?:most expensive|more expensive(?! than)|priciest|pricier|dearest|dearer)\b"
+)
+_RATED = re.compile(
+    r"\b(?:best[- ]rated|better[- ]rated|highest[- ]rated|higher[- ]rated|top[- ]rated|best reviewed|with the (?:best|highest|better|higher) (?:rating|reviews)|highest rating|better reviews)\b"
+)
 _WORST = re.compile(r"\b(?:worst[- ]rated|lowest[- ]rated|lower[- ]rated)\b")
-_PRONOUN = re.compile(r"\b(?:it|its|it's|this|that|this one|that one|this thing|the same|these shoes|them|those|these|the one|one of (?:them|those|these)|such)\b")
+_PRONOUN = re.compile(
+    r"\b(?:it|its|it's|this|that|this one|that one|this thing|the same|these shoes|them|those|these|the one|one of (?:them|those|these)|such)\b"
+)
 _ONE = re.compile(r"\b(?:ones?|pair|version|model)\b")
 
 
@@ -55,7 +69,14 @@ def _numbered(word: str) -> int:
 class References:
     """Resolves references within one turn."""
 
-    def __init__(self, shelf: Shelf, lexicon: Lexicon, state: DialogueState, basket: Sequence[str], wishlist: Sequence[str]) -> None:
+    def __init__(
+        self,
+        shelf: Shelf,
+        lexicon: Lexicon,
+        state: DialogueState,
+        basket: Sequence[str],
+        wishlist: Sequence[str],
+    ) -> None:
         """Hold what can be pointed at."""
         self.shelf = shelf
         self.lexicon = lexicon
@@ -79,7 +100,11 @@ class References:
                     return Pointed((form,), "id")
             if re.fullmatch(r"[A-Za-z]{1,6}-?\d{3,10}", word) or re.fullmatch(r"\d{6,12}", word):
                 unknown = word
-        return Pointed((), "id", unknown=unknown) if unknown and not re.match(r"(?i)o-?\d", unknown) else None
+        return (
+            Pointed((), "id", unknown=unknown)
+            if unknown and not re.match(r"(?i)o-?\d", unknown)
+            else None
+        )
 
     def by_place(self, gloss: str) -> Pointed | None:
         """Resolve "the second one", "the first two", "the last one", "both"."""
@@ -109,7 +134,14 @@ class References:
                 found.append(source[n - 1])
             else:
                 missing = True
-        if re.search(r"\b(?:the )?last(?: one| option| item| product| of)?\b", gloss) and _LAST.search(gloss) and not re.search(r"\blast (?:time|week|month|order|year|night|long)|at last|lasts?\b(?= (?:long|for|the))", gloss):
+        if (
+            re.search(r"\b(?:the )?last(?: one| option| item| product| of)?\b", gloss)
+            and _LAST.search(gloss)
+            and not re.search(
+                r"\blast (?:time|week|month|order|year|night|long)|at last|lasts?\b(?= (?:long|for|the))",
+                gloss,
+            )
+        ):
             found.append(source[-1])
         if found:
             return Pointed(tuple(dict.fromkeys(found)), "place")
@@ -126,7 +158,17 @@ class References:
 
     def by_superlative(self, gloss: str, pool: Sequence[str] | None = None) -> Pointed | None:
         """Resolve "the cheaper one", "the best rated", "the lightest" among what was shown."""
-        source = tuple(pool) if pool is not None else (self.state.compared if len(self.state.compared) > 1 and set(self.state.compared) <= set(self.shown) else self.shown if len(self.shown) > 1 else self.listed or self.shown)
+        source = (
+            tuple(pool)
+            if pool is not None
+            else (
+                self.state.compared
+                if len(self.state.compared) > 1 and set(self.state.compared) <= set(self.shown)
+                else self.shown
+                if len(self.shown) > 1
+                else self.listed or self.shown
+            )
+        )
         if not source:
             return None
         products = [self._product(i) for i in source if i in self.shelf.products]
@@ -158,19 +200,33 @@ class References:
         if not wanted or not pool:
             return None
         promoted = self.shelf.promoted()
-        fitting = [i for i in pool if i in self.shelf.products and not fit(self._product(i), wanted, promoted)[1]]
+        fitting = [
+            i
+            for i in pool
+            if i in self.shelf.products and not fit(self._product(i), wanted, promoted)[1]
+        ]
         if reading.terms and fitting:
-            scores = {i: len(set(reading.terms) & set(stems_of(self._product(i).title))) for i in fitting}
+            scores = {
+                i: len(set(reading.terms) & set(stems_of(self._product(i).title))) for i in fitting
+            }
             top = max(scores.values())
             if top:
                 fitting = [i for i in fitting if scores[i] == top]
         return Pointed(tuple(fitting), "description") if fitting else None
 
-    def by_title(self, gloss: str, raw: str, pool: Sequence[str] | None = None, *, least: float = 0.5) -> Pointed | None:
+    def by_title(
+        self, gloss: str, raw: str, pool: Sequence[str] | None = None, *, least: float = 0.5
+    ) -> Pointed | None:
         """Resolve a product's name: the title whose rare words the message holds."""
         size = max(1, len(self.shelf.products))
-        said = {t.stem for t in tokens_of(gloss) if t.is_word and (t.text not in STOPWORDS or t.text.isdigit())}
-        said |= {fixed for t in tokens_of(gloss) if t.is_word and (fixed := self.lexicon.correct(t.stem))}
+        said = {
+            t.stem
+            for t in tokens_of(gloss)
+            if t.is_word and (t.text not in STOPWORDS or t.text.isdigit())
+        }
+        said |= {
+            fixed for t in tokens_of(gloss) if t.is_word and (fixed := self.lexicon.correct(t.stem))
+        }
         scores: dict[str, float] = {}
         among = set(pool) if pool is not None else None
         weight: dict[str, float] = {}
@@ -189,7 +245,10 @@ class References:
             if product is None:
                 continue
             title = set(stems_of(product.title[:120]))
-            total = sum(weight.get(w) or math.log(1 + size / max(1, len(self.shelf.with_title_word(w)))) for w in title)
+            total = sum(
+                weight.get(w) or math.log(1 + size / max(1, len(self.shelf.with_title_word(w))))
+                for w in title
+            )
             coverage = score / total if total else 0.0
             best.append((score, coverage, product_id))
         if is_chinese(raw):
@@ -206,7 +265,11 @@ class References:
         found = []
         for product_id, product in self.shelf.products.items():
             title = product.attributes.get("title_zh")
-            if not isinstance(title, str) or len(title) < 2 or (among is not None and product_id not in among):
+            if (
+                not isinstance(title, str)
+                or len(title) < 2
+                or (among is not None and product_id not in among)
+            ):
                 continue
             if title in raw:
                 found.append((50.0 + len(title), 1.0, product_id))
@@ -216,13 +279,24 @@ class References:
                     found.append((10.0 + longest, longest / len(title), product_id))
         return found
 
-    def resolve(self, gloss: str, raw: str, reading: Reading, *, pools: Sequence[Sequence[str]] | None = None) -> Pointed:
+    def resolve(
+        self,
+        gloss: str,
+        raw: str,
+        reading: Reading,
+        *,
+        pools: Sequence[Sequence[str]] | None = None,
+    ) -> Pointed:
         """Resolve whatever the text points to, most explicit first."""
         explicit = self.by_id(raw)
         if explicit is not None:
             return explicit
         named = self.by_title(gloss, raw, least=0.8)
-        if named is not None and len(named.product_ids) == 1 and len(stems_of(self._product(named.product_ids[0]).title)) > 1:
+        if (
+            named is not None
+            and len(named.product_ids) == 1
+            and len(stems_of(self._product(named.product_ids[0]).title)) > 1
+        ):
             return named
         place = self.by_place(gloss)
         if place is not None:
@@ -232,7 +306,9 @@ class References:
             if len(rest) == 1:
                 return Pointed(rest, "other")
         about = self._about(reading)
-        superlative = self.by_superlative(gloss, self._narrow(about)) if not _ALL.search(gloss) else None
+        superlative = (
+            self.by_superlative(gloss, self._narrow(about)) if not _ALL.search(gloss) else None
+        )
         if superlative is not None:
             return superlative
         pools = pools if pools is not None else (self.shown, self.listed, self.basket)
@@ -240,7 +316,13 @@ class References:
             described = self.by_description(about, pool)
             if described is not None and not self._only_brandless(about, described, pool):
                 titled = self.by_title(gloss, raw, described.product_ids, least=0.34)
-                return titled if titled is not None and len(titled.product_ids) == 1 and len(described.product_ids) > 1 else described
+                return (
+                    titled
+                    if titled is not None
+                    and len(titled.product_ids) == 1
+                    and len(described.product_ids) > 1
+                    else described
+                )
         for pool in (*pools, None):
             titled = self.by_title(gloss, raw, pool, least=0.34 if pool is not None else 0.45)
             if titled is not None:
@@ -251,7 +333,9 @@ class References:
                 many = self.state.focus
             if re.search(r"\bboth\b|\bthe two\b|\bthese two\b", gloss):
                 many = many[:2] if len(many) >= 2 else self._two()
-            if len(many) > 1 and re.search(r"\b(?:both|all|them|these|those|the two|the three|each)\b", gloss):
+            if len(many) > 1 and re.search(
+                r"\b(?:both|all|them|these|those|the two|the three|each)\b", gloss
+            ):
                 return Pointed(tuple(many), "all")
         if _PRONOUN.search(gloss) or _ONE.search(gloss):
             return self.pronoun()
@@ -279,8 +363,17 @@ class References:
         return self.shown if len(self.shown) == 2 else self.shown[:2]
 
     def _about(self, reading: Reading) -> Reading:
-        kept = tuple(c for c in reading.constraints if c.field not in ("price", "rating", "promotion", "in_stock", "terms") or c.op == "not")
-        return Reading(constraints=kept, terms=reading.terms, superlative=reading.superlative, text=reading.text)
+        kept = tuple(
+            c
+            for c in reading.constraints
+            if c.field not in ("price", "rating", "promotion", "in_stock", "terms") or c.op == "not"
+        )
+        return Reading(
+            constraints=kept,
+            terms=reading.terms,
+            superlative=reading.superlative,
+            text=reading.text,
+        )
 
     def _narrow(self, about: Reading) -> Sequence[str] | None:
         if not about.constraints:
@@ -290,7 +383,11 @@ class References:
         return described.product_ids if described is not None else ()
 
     def _only_brandless(self, about: Reading, described: Pointed, pool: Sequence[str]) -> bool:
-        return len(about.constraints) == 0 or (len(described.product_ids) == len(pool) > 1 and all(c.field in ("category",) for c in about.constraints) and len(pool) > 4)
+        return len(about.constraints) == 0 or (
+            len(described.product_ids) == len(pool) > 1
+            and all(c.field in ("category",) for c in about.constraints)
+            and len(pool) > 4
+        )
 
     def sold_out(self, ids: Sequence[str]) -> Mapping[str, bool]:
         """Return which products cannot be bought now."""

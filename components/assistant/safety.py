@@ -33,7 +33,10 @@ _OTHER_PEOPLE = re.compile(
     r"|(?:其他|别的|别人|另一个|所有)(?:用户|客户|顾客|人)?(?:的)?(?:订单|购物车|地址|邮箱|数据|偏好|资料|信息|电话)|用户\s*u-?\d+|\bor 1\s*=\s*1",
     re.IGNORECASE,
 )
-_CODE = re.compile(r"^\s*(?:```|\{\s*\"|\[\s*\{|<\?php|#!/|import os\b|rm -rf|sudo )|\{\{.*\}\}|\$\{.*\}|<%=|etc/passwd|file:///", re.IGNORECASE | re.DOTALL)
+_CODE = re.compile(
+    r"^\s*(?:```|\{\s*\"|\[\s*\{|<\?php|#!/|import os\b|rm -rf|sudo )|\{\{.*\}\}|\$\{.*\}|<%=|etc/passwd|file:///",
+    re.IGNORECASE | re.DOTALL,
+)
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|[\n\r;]+")
 
 
@@ -85,7 +88,11 @@ def safe_title(title: str) -> str:
     'City sneakers'
     """
     plain = without_markup(clean(title[:400]))
-    found = re.search(r"\b(?:SYSTEM|ASSISTANT|INSTRUCTIONS?|NOTICE|IMPORTANT|ADMIN)\b\s*[:\-]|https?:|javascript:|on\w+\s*=|'\s*\)\s*;|--|\{\{|```|\bignore (?:all|previous)|忽略", plain, re.IGNORECASE)
+    found = re.search(
+        r"\b(?:SYSTEM|ASSISTANT|INSTRUCTIONS?|NOTICE|IMPORTANT|ADMIN)\b\s*[:\-]|https?:|javascript:|on\w+\s*=|'\s*\)\s*;|--|\{\{|```|\bignore (?:all|previous)|忽略",
+        plain,
+        re.IGNORECASE,
+    )
     if found:
         plain = plain[: found.start()]
     plain = re.sub(r"[`{}\[\]|\\$]", "", plain).strip(" -:,.;'\"(")
@@ -94,7 +101,9 @@ def safe_title(title: str) -> str:
 
 def safe_words(text: str, *, limit: int = 60) -> str:
     """Return a visitor's own words for echoing back: no markup, links or marks, short."""
-    plain = re.sub(r"https?:\S*|\S+://\S*|javascript:\S*|on\w+=\S*", " ", without_markup(clean(text)))
+    plain = re.sub(
+        r"https?:\S*|\S+://\S*|javascript:\S*|on\w+=\S*", " ", without_markup(clean(text))
+    )
     plain = re.sub(r"[^\w\s'’,.&%€$£¥+-]", " ", plain)
     return re.sub(r"\s+", " ", plain).strip()[:limit].strip()
 

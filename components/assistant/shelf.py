@@ -65,7 +65,9 @@ def is_sold(product: Product) -> bool:
     """Whether any variant can be bought now."""
     if not product.available:
         return False
-    return any(v.stock is None or v.stock > 0 for v in product.variants) if product.variants else True
+    return (
+        any(v.stock is None or v.stock > 0 for v in product.variants) if product.variants else True
+    )
 
 
 def price_of(product: Product) -> int | None:
@@ -124,7 +126,11 @@ def _product_meets(product: Product, c: Constraint, promoted: Collection[str]) -
         return (product.product_id in promoted) == bool(c.values[0])
     wanted = {key(v) for v in c.values}
     if c.field in _PRODUCT_FIELDS:
-        own = {key(level) for level in product.category} if c.field == "category" else {key(getattr(product, c.field) or "")}
+        own = (
+            {key(level) for level in product.category}
+            if c.field == "category"
+            else {key(getattr(product, c.field) or "")}
+        )
         return not own & wanted if c.op == "not" else bool(own & wanted)
     if c.field == "terms":
         words = words_of(product)
@@ -137,11 +143,19 @@ def _product_meets(product: Product, c: Constraint, promoted: Collection[str]) -
         return value >= float(c.values[0]) if c.op == "min" else value <= float(c.values[0])
     if isinstance(c.values[0], bool):
         return bool(value) == c.values[0] if value is not None else not c.values[0]
-    own = {key(v) for v in value} if isinstance(value, list | tuple) else {key(value)} if value is not None else set()
+    own = (
+        {key(v) for v in value}
+        if isinstance(value, list | tuple)
+        else {key(value)}
+        if value is not None
+        else set()
+    )
     return not own & wanted if c.op == "not" else bool(own & wanted)
 
 
-def fit(product: Product, constraints: Iterable[Constraint], promoted: Collection[str] = ()) -> tuple[Variant | None, tuple[Constraint, ...]]:
+def fit(
+    product: Product, constraints: Iterable[Constraint], promoted: Collection[str] = ()
+) -> tuple[Variant | None, tuple[Constraint, ...]]:
     """Return the variant that meets all constraints, and the constraints that are broken.
 
     The variant is the cheapest that fits; None where the product has no variants.
@@ -154,8 +168,16 @@ def fit(product: Product, constraints: Iterable[Constraint], promoted: Collectio
     if not good:
         alone = [c for c in at_variant if not any(_variant_meets(product, v, c) for v in variants)]
         broken.extend(alone or at_variant)
-        good = [v for v in variants if v is None or v.stock is None or v.stock > 0] or list(variants)
-    best = min(good, key=lambda v: (v is not None and v.stock is not None and v.stock <= 0, v.price_minor if v else 0))
+        good = [v for v in variants if v is None or v.stock is None or v.stock > 0] or list(
+            variants
+        )
+    best = min(
+        good,
+        key=lambda v: (
+            v is not None and v.stock is not None and v.stock <= 0,
+            v.price_minor if v else 0,
+        ),
+    )
     return best, tuple(broken)
 
 
@@ -211,7 +233,10 @@ class Shelf:
             return
         changed = [p for i, p in current.items() if self._products.get(i) is not p]
         if changed:
-            plain = [p.model_copy(update={"description": " ".join(quotable(p.description, limit=6))}) for p in changed]
+            plain = [
+                p.model_copy(update={"description": " ".join(quotable(p.description, limit=6))})
+                for p in changed
+            ]
             self._table = self._table.with_products(plain)
             for product in changed:
                 for word in stems_of(product.title[:200]):
@@ -266,7 +291,11 @@ class Shelf:
         for row in rows:
             product = self._products.get(ids[row])
             if product is not None:
-                named = sum(w for w, t in zip(weights, terms, strict=True) if t in self._titles and product.product_id in self._titles[t])
+                named = sum(
+                    w
+                    for w, t in zip(weights, terms, strict=True)
+                    if t in self._titles and product.product_id in self._titles[t]
+                )
                 out[product.product_id] = float(score[row] + 0.5 * named) / (1.5 * total)
         return out
 
@@ -304,29 +333,65 @@ class Shelf:
             matched = [h for h in hits if scores.get(h.product_id, 0.0) > 0]
             best = max((scores[h.product_id] for h in matched), default=0.0)
             if not has_kind:
-                structured = [c for c in hard if c.field not in ("in_stock", "price", "rating", "promotion")]
+                structured = [
+                    c for c in hard if c.field not in ("in_stock", "price", "rating", "promotion")
+                ]
                 matched = [h for h in matched if scores[h.product_id] >= 0.6 * best]
                 if not matched and structured and not unmatched:
                     matched = hits
                 if matched and best >= 0.25:
-                    return Found(self._order(matched, scores, sort, soft, affinity)[:limit], len(matched), (), unmatched)
+                    return Found(
+                        self._order(matched, scores, sort, soft, affinity)[:limit],
+                        len(matched),
+                        (),
+                        unmatched,
+                    )
                 return self._nearest_to_words(hits, terms, soft, affinity, limit, unmatched)
             relaxed = ("query",) if unmatched and not matched else ()
-            return Found(self._order(hits, scores, sort, soft, affinity)[:limit], len(hits), relaxed, unmatched)
+            return Found(
+                self._order(hits, scores, sort, soft, affinity)[:limit],
+                len(hits),
+                relaxed,
+                unmatched,
+            )
         if hits:
-            return Found(self._order(hits, scores, sort, soft, affinity)[:limit], len(hits), (), unmatched)
+            return Found(
+                self._order(hits, scores, sort, soft, affinity)[:limit], len(hits), (), unmatched
+            )
         return self._relax(hard, scores, soft, affinity, min(limit, 4), exclude, unmatched)
 
-    def _nearest_to_words(self, hits: list[Hit], terms: Sequence[str], soft: Sequence[Constraint], affinity: Score | None, limit: int, unmatched: tuple[str, ...]) -> Found:
+    def _nearest_to_words(
+        self,
+        hits: list[Hit],
+        terms: Sequence[str],
+        soft: Sequence[Constraint],
+        affinity: Score | None,
+        limit: int,
+        unmatched: tuple[str, ...],
+    ) -> Found:
         near: list[Hit] = []
         if self.rank_text is not None:
             order = list(self.rank_text(" ".join(terms), Filters(), 20))
             by_id = {h.product_id: h for h in hits}
             near = [by_id[i] for i in order if i in by_id]
         near = near[:4] or self._order(hits, {}, "popular", soft, affinity)[:4]
-        return Found(tuple(near[: min(limit, 4)]), 0, ("query", "type", "category"), unmatched or tuple(terms))
+        return Found(
+            tuple(near[: min(limit, 4)]),
+            0,
+            ("query", "type", "category"),
+            unmatched or tuple(terms),
+        )
 
-    def _relax(self, hard: list[Constraint], scores: Mapping[str, float], soft: Sequence[Constraint], affinity: Score | None, limit: int, exclude: Collection[str], unmatched: tuple[str, ...]) -> Found:
+    def _relax(
+        self,
+        hard: list[Constraint],
+        scores: Mapping[str, float],
+        soft: Sequence[Constraint],
+        affinity: Score | None,
+        limit: int,
+        exclude: Collection[str],
+        unmatched: tuple[str, ...],
+    ) -> Found:
         ways: list[tuple[float, tuple[Constraint, ...], list[Hit]]] = []
         for size in range(1, min(4, len(hard)) + 1):
             for dropped in combinations(hard, size):
@@ -334,7 +399,11 @@ class Shelf:
                 if ways and cost >= ways[0][0] and size > 1:
                     continue
                 left = [c for c in hard if c not in dropped]
-                if not any(c.field != "in_stock" for c in left) and len(hard) > 2 and size < len(hard):
+                if (
+                    not any(c.field != "in_stock" for c in left)
+                    and len(hard) > 2
+                    and size < len(hard)
+                ):
                     continue
                 hits = [h for h in self.allowed(left) if h.product_id not in exclude]
                 if hits:
@@ -361,20 +430,45 @@ class Shelf:
         single = tuple((w[1][0].field, len(w[2])) for w in ways if len(w[1]) == 1)
         return Found(tuple(shown), 0, tuple(dict.fromkeys(names)), unmatched, single)
 
-    def _order(self, hits: Sequence[Hit], scores: Mapping[str, float], sort: str, soft: Sequence[Constraint], affinity: Score | None) -> tuple[Hit, ...]:
+    def _order(
+        self,
+        hits: Sequence[Hit],
+        scores: Mapping[str, float],
+        sort: str,
+        soft: Sequence[Constraint],
+        affinity: Score | None,
+    ) -> tuple[Hit, ...]:
         if len(hits) > _LONGEST_LIST and sort in ("relevance", "popular") and not soft:
-            hits = sorted(hits, key=lambda h: (-scores.get(h.product_id, 0.0), -_merit(h.product), h.product_id))[:_LONGEST_LIST]
+            hits = sorted(
+                hits,
+                key=lambda h: (-scores.get(h.product_id, 0.0), -_merit(h.product), h.product_id),
+            )[:_LONGEST_LIST]
         liked: dict[str, float] = {}
         if affinity is not None and hits and sort == "relevance":
             ids = [h.product_id for h in hits]
             liked = dict(zip(ids, (float(x) for x in affinity(ids)), strict=True))
         promoted = self.promoted() if any(c.field == "promotion" for c in soft) else ()
-        wishes = {h.product_id: sum(not fit(h.product, [c.model_copy(update={"hard": True})], promoted)[1] for c in soft) for h in hits} if soft else {}
+        wishes = (
+            {
+                h.product_id: sum(
+                    not fit(h.product, [c.model_copy(update={"hard": True})], promoted)[1]
+                    for c in soft
+                )
+                for h in hits
+            }
+            if soft
+            else {}
+        )
         top = max((_merit(h.product) for h in hits), default=1.0) or 1.0
 
         def relevance(hit: Hit) -> float:
             product_id = hit.product_id
-            return 3.0 * scores.get(product_id, 0.0) + 1.0 * wishes.get(product_id, 0) + 0.8 * liked.get(product_id, 0.0) + 0.3 * _merit(hit.product) / top
+            return (
+                3.0 * scores.get(product_id, 0.0)
+                + 1.0 * wishes.get(product_id, 0)
+                + 0.8 * liked.get(product_id, 0.0)
+                + 0.3 * _merit(hit.product) / top
+            )
 
         falling = sort.startswith("-")
         name = sort.removeprefix("-")
@@ -393,8 +487,16 @@ class Shelf:
                 return (-hit.product.rating_count, -_merit(hit.product), hit.product_id)
             if name != "relevance":
                 value = attribute_of(hit.product, name)
-                worth = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-                return (worth is None, 0 if worth is None else (-worth if falling else worth), hit.product_id)
+                worth = (
+                    value
+                    if isinstance(value, int | float) and not isinstance(value, bool)
+                    else None
+                )
+                return (
+                    worth is None,
+                    0 if worth is None else (-worth if falling else worth),
+                    hit.product_id,
+                )
             return (-relevance(hit), hit.product_id)
 
         return tuple(sorted(hits, key=place))

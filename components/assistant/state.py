@@ -89,26 +89,58 @@ class DialogueState(Message):
         """The constraints in force."""
         return tuple(entry.constraint for entry in self.ledger)
 
-    def started(self, constraints: Iterable[Constraint], *, query: str = "", terms: Sequence[str] = (), sort: str = "relevance") -> "DialogueState":
+    def started(
+        self,
+        constraints: Iterable[Constraint],
+        *,
+        query: str = "",
+        terms: Sequence[str] = (),
+        sort: str = "relevance",
+    ) -> "DialogueState":
         """Return the state with a new search: the old ledger ends."""
         entries = tuple(LedgerEntry(constraint=c, turn=self.turn) for c in constraints)
-        return self.model_copy(update={"ledger": entries, "query": query, "terms": tuple(terms), "sort": sort, "seen": ()})
+        return self.model_copy(
+            update={
+                "ledger": entries,
+                "query": query,
+                "terms": tuple(terms),
+                "sort": sort,
+                "seen": (),
+            }
+        )
 
-    def refined(self, add: Iterable[Constraint], drop: Sequence[str], *, terms: Sequence[str] = (), sort: str | None = None) -> "DialogueState":
+    def refined(
+        self,
+        add: Iterable[Constraint],
+        drop: Sequence[str],
+        *,
+        terms: Sequence[str] = (),
+        sort: str | None = None,
+    ) -> "DialogueState":
         """Return the state with constraints changed; a new value replaces the old one of its field."""
         ledger = merge_ledger(self.ledger, tuple(add), drop, self.turn)
         kept = () if "*" in drop or "terms" in drop else self.terms
         return self.model_copy(
-            update={"ledger": ledger, "terms": tuple(dict.fromkeys((*kept, *terms))), "sort": sort or self.sort}
+            update={
+                "ledger": ledger,
+                "terms": tuple(dict.fromkeys((*kept, *terms))),
+                "sort": sort or self.sort,
+            }
         )
 
-    def showing(self, shown: Sequence[Shown], *, focus: Sequence[str] | None = None) -> "DialogueState":
+    def showing(
+        self, shown: Sequence[Shown], *, focus: Sequence[str] | None = None
+    ) -> "DialogueState":
         """Return the state after products were shown."""
         shown = tuple(shown[:MAX_SHOWN])
         ids = [s.product_id for s in shown]
         if focus is None:
             focus = ids[:1] if len(ids) == 1 else []
-        update: dict[str, Any] = {"shown": shown, "focus": tuple(focus), "seen": tuple(dict.fromkeys((*self.seen, *ids)))}
+        update: dict[str, Any] = {
+            "shown": shown,
+            "focus": tuple(focus),
+            "seen": tuple(dict.fromkeys((*self.seen, *ids))),
+        }
         if len(shown) > 1:
             update["listed"] = shown
         return self.model_copy(update=update)
@@ -118,14 +150,20 @@ class DialogueState(Message):
         return self.model_copy(update={"undo": (*self.undo, step)[-MAX_UNDO:]})
 
 
-def merge_ledger(ledger: Sequence[LedgerEntry], add: Sequence[Constraint], drop: Sequence[str], turn: int) -> tuple[LedgerEntry, ...]:
+def merge_ledger(
+    ledger: Sequence[LedgerEntry], add: Sequence[Constraint], drop: Sequence[str], turn: int
+) -> tuple[LedgerEntry, ...]:
     """Return the ledger after a refinement.
 
     A positive value replaces what was said about its field; exclusions of a field gather; a price or
     number limit replaces the one of its direction, and one that contradicts the other ends it.
     """
     if "*" in drop:
-        kept = [e for e in ledger if e.constraint.field in ("category", "type") and e.constraint.op == "is"]
+        kept = [
+            e
+            for e in ledger
+            if e.constraint.field in ("category", "type") and e.constraint.op == "is"
+        ]
     else:
         kept = [e for e in ledger if e.constraint.field not in drop]
     for c in add:
@@ -136,16 +174,27 @@ def merge_ledger(ledger: Sequence[LedgerEntry], add: Sequence[Constraint], drop:
             if old.field != c.field:
                 out.append(e)
             elif c.op == "not" and old.op == "not":
-                merged = c.model_copy(update={"values": tuple(dict.fromkeys((*old.values, *c.values)))})
+                merged = c.model_copy(
+                    update={"values": tuple(dict.fromkeys((*old.values, *c.values)))}
+                )
             elif c.op == "not" and old.op == "is" and not isinstance(old.values[0], bool):
                 left = tuple(v for v in old.values if v not in c.values)
                 if left:
-                    out.append(e.model_copy(update={"constraint": old.model_copy(update={"values": left})}))
+                    out.append(
+                        e.model_copy(update={"constraint": old.model_copy(update={"values": left})})
+                    )
             elif c.op == "is" and old.op == "not":
                 left = tuple(v for v in old.values if v not in c.values)
                 if left:
-                    out.append(e.model_copy(update={"constraint": old.model_copy(update={"values": left})}))
-            elif c.op in ("min", "max") and old.op in ("min", "max") and old.op != c.op and not _contradict(old, c):
+                    out.append(
+                        e.model_copy(update={"constraint": old.model_copy(update={"values": left})})
+                    )
+            elif (
+                c.op in ("min", "max")
+                and old.op in ("min", "max")
+                and old.op != c.op
+                and not _contradict(old, c)
+            ):
                 out.append(e)
         kept = [*out, LedgerEntry(constraint=merged, turn=turn)]
     return tuple(kept)

@@ -35,11 +35,32 @@ ANTONYMS: dict[str, tuple[str, ...]] = {
     "wired": ("wireless",), "corded": ("wireless",), "cable bound": ("wireless",), "manual": ("electric",), "hand powered": ("electric",), "decaf": ("caffeine",),
     "decaffeinated": ("caffeine",), "uncaffeinated": ("caffeine",),
 }  # fmt: skip
-OPTION_NAMES = frozenset({"color", "colour", "size", "pack", "flavour", "flavor", "scent", "width", "length", "storage", "style", "capacity"})
+OPTION_NAMES = frozenset(
+    {
+        "color",
+        "colour",
+        "size",
+        "pack",
+        "flavour",
+        "flavor",
+        "scent",
+        "width",
+        "length",
+        "storage",
+        "style",
+        "capacity",
+    }
+)
 COLOR_WORDS = frozenset(
     "black white red blue green gray pink brown yellow orange purple silver gold beige navy turquoise teal violet cream ivory maroon khaki olive tan bronze multicolor".split()
 )
-PEOPLE_OPTIONS = {"small": "S", "medium": "M", "large": "L", "extra large": "XL", "extra small": "XS"}
+PEOPLE_OPTIONS = {
+    "small": "S",
+    "medium": "M",
+    "large": "L",
+    "extra large": "XL",
+    "extra small": "XS",
+}
 UNIT_WORDS: dict[str, tuple[str, ...]] = {
     "hours": ("hour", "hr", "h"), "h": ("hour", "hr", "h"), "minutes": ("minute", "min"), "g": ("g", "gram", "gr"), "kg": ("kg", "kilogram", "kilo"),
     "l": ("l", "liter", "litre", "ltr"), "ml": ("ml", "milliliter"), "inch": ("inch", "in", "\""), "inches": ("inch", "in"), "cm": ("cm", "centimeter", "centimetre"), "mm": ("mm",),

@@ -165,6 +165,11 @@ class BasketSet(_OfProduct):
     variant_id: Id | None = None
     quantity: Annotated[int, Field(ge=1, le=MAX_QUANTITY)] = 1
     options: dict[str, str] = Field(default_factory=dict)
+    adds: bool = Field(
+        default=False,
+        description="the quantity comes on top of what the basket holds; the executor runs and "
+        "reports the absolute quantity",
+    )
 
 
 class BasketRemove(_OfProduct):

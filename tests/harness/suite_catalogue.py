@@ -30,7 +30,11 @@ def read_catalogue(data: Mapping[str, Any]) -> SuiteCatalogue:
         variants = tuple(
             Variant(
                 variant_id=v["sku"],
-                options={k: str(x) for k, x in v.items() if k not in ("sku", "price", "stock", "list_price")},
+                options={
+                    k: str(x)
+                    for k, x in v.items()
+                    if k not in ("sku", "price", "stock", "list_price")
+                },
                 price_minor=v["price"],
                 list_price_minor=p.get("list_price") if len(p["variants"]) == 1 else None,
                 stock=v["stock"],
@@ -40,7 +44,9 @@ def read_catalogue(data: Mapping[str, Any]) -> SuiteCatalogue:
         attributes = dict(p["attributes"])
         if p.get("title_zh"):
             attributes["title_zh"] = p["title_zh"]
-        live = [v["price"] for v in p["variants"] if v["stock"] > 0] or [v["price"] for v in p["variants"]]
+        live = [v["price"] for v in p["variants"] if v["stock"] > 0] or [
+            v["price"] for v in p["variants"]
+        ]
         products.append(
             Product(
                 product_id=p["id"],
@@ -58,7 +64,9 @@ def read_catalogue(data: Mapping[str, Any]) -> SuiteCatalogue:
             )
         )
         reviews[p["id"]] = tuple(
-            Review(review_id=f"{p['id']}-{n}", product_id=p["id"], rating=r["stars"], text=r["text"])
+            Review(
+                review_id=f"{p['id']}-{n}", product_id=p["id"], rating=r["stars"], text=r["text"]
+            )
             for n, r in enumerate(p["reviews"], start=1)
         )
         if p.get("promotion"):
@@ -66,10 +74,18 @@ def read_catalogue(data: Mapping[str, Any]) -> SuiteCatalogue:
             promotions[p["id"]] = {
                 "promotion_id": f"offer-{p['id']}",
                 "title": offer["label"],
-                "mechanics": {"kind": "percent", "value": offer["percent"], "already_in_price": True},
+                "mechanics": {
+                    "kind": "percent",
+                    "value": offer["percent"],
+                    "already_in_price": True,
+                },
                 "starts_at": _moment(offer["starts"]),
                 "ends_at": _moment(offer["ends"], end=True),
             }
     return SuiteCatalogue(
-        tuple(products), reviews, promotions, data["currency"], {k: str(v) for k, v in data["rates"].items()}
+        tuple(products),
+        reviews,
+        promotions,
+        data["currency"],
+        {k: str(v) for k, v in data["rates"].items()},
     )
