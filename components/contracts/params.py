@@ -211,11 +211,12 @@ class TrainRankerParams(Section):
     """Candidate quotas and the boosted-tree ranker."""
 
     seed: int = 7
-    trees: Positive = 400
+    trees: Positive = 300
     leaves: Positive = 31
-    learning_rate: float = 0.05
-    windows: Positive = 6
+    learning_rate: float = 0.07
+    windows: Positive = 14
     window_weeks: Positive = 4
+    stride_weeks: Positive = 2
     half_life_weeks: float = 13.0
     neighbours: Positive = 100
     svd_dimensions: Positive = 64

@@ -35,7 +35,7 @@ _PRODUCT = (
 )  # fmt: skip
 _EXPOSURE = ("display", "mailer", "front", "display_lift", "mailer_lift", "front_lift")
 _AFFINITY = ("svd", "neighbours", "companions", "in_type", "in_category")
-_PLACE = ("share", "lift", "display", "mailer", "front")
+_PLACE = ("share", "lift")
 
 FEATURES: tuple[str, ...] = (
     *(f"own_{n}" for n in _OWN),
@@ -56,12 +56,10 @@ class Exposures:
     Attributes:
         shares: week to (V, 3) shares of places that display it, mail it, put it in front.
         usual: (V, 3) mean shares over the weeks before the cut.
-        places: week to (P, V) bit masks by place (1 display, 2 mailer, 4 front); empty if unknown.
     """
 
     shares: Mapping[int, FloatArray]
     usual: FloatArray
-    places: Mapping[int, sp.csr_matrix]
 
 
 @dataclass(frozen=True)
@@ -443,17 +441,4 @@ def _place_rows(
     share = state.place_share[place[known], product[known]]
     out[known, 0] = share
     out[known, 1] = share / np.maximum(np.expm1(state.facts[product[known], 0]), 1.0)
-    week = view.week[visitor]
-    for value in np.unique(week[known]):
-        masks = state.exposures.places.get(int(value))
-        if masks is None:
-            continue
-        rows = known[week[known] == value]
-        covered = np.diff(masks.indptr)[place[rows]] > 0
-        rows = rows[covered]
-        if not len(rows):
-            continue
-        bits = np.asarray(masks[place[rows], product[rows]]).ravel().astype(np.int64)
-        for offset, bit in enumerate((1, 2, 4)):
-            out[rows, 2 + offset] = (bits & bit) > 0
     return out

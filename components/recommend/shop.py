@@ -19,7 +19,6 @@ from components.recommend.history import BoolArray, FloatArray, IntArray, Log, d
 
 REBUY_DAYS = 28
 PLACE_HALF_LIFE_DAYS = 91.0
-DISPLAY, MAILER, FRONT = 1, 2, 4
 
 
 @dataclass(frozen=True)
@@ -65,32 +64,23 @@ class ExposureCalendar:
 
     Attributes:
         shares: week to (V, 3) display, mailer and front shares.
-        places: week to (P, V) bit masks per place; empty where the source has shares only.
     """
 
     shares: Mapping[int, FloatArray]
-    places: Mapping[int, sp.csr_matrix]
 
     def before(self, week: int, n_products: int, usual_weeks: int = 12) -> Exposures:
         """Return the calendar for a state of `week`: usual shares come from earlier weeks alone."""
         earlier = [self.shares[w] for w in sorted(self.shares) if week - usual_weeks <= w < week]
         usual = np.mean(earlier, axis=0) if earlier else np.zeros((n_products, 3))
-        return Exposures(self.shares, usual.astype(np.float32), self.places)
+        return Exposures(self.shares, usual.astype(np.float32))
 
 
-def exposure_calendar(
-    exposures: pl.DataFrame,
-    products: Sequence[str],
-    place_exposures: pl.DataFrame | None = None,
-    places: Sequence[str] = (),
-) -> ExposureCalendar:
-    """Arrange the exposure tables by week.
+def exposure_calendar(exposures: pl.DataFrame, products: Sequence[str]) -> ExposureCalendar:
+    """Arrange the canonical `exposures` table by week.
 
     Args:
-        exposures: canonical `exposures` (shares over places).
+        exposures: shares over places, per product and week.
         products: ids in dense order.
-        place_exposures: `place_exposures` (one row per product, place and week), if there is one.
-        places: ids in dense order.
     """
     shares: dict[int, FloatArray] = {}
     rows = exposures.with_columns(pl.Series("at", dense(exposures["product_id"], products)))
@@ -100,23 +90,7 @@ def exposure_calendar(
             "display_share", "mailer_share", "front_share"
         ).to_numpy()
         shares[int(week)] = block  # type: ignore[arg-type]
-    masks: dict[int, sp.csr_matrix] = {}
-    if place_exposures is not None and place_exposures.height:
-        rows = place_exposures.with_columns(
-            pl.Series("at", dense(place_exposures["product_id"], products)),
-            pl.Series("where", dense(place_exposures["place"], places)),
-            pl.sum_horizontal(
-                pl.col("display").cast(pl.UInt8) * DISPLAY,
-                pl.col("mailer").cast(pl.UInt8) * MAILER,
-                pl.col("front").cast(pl.UInt8) * FRONT,
-            ).alias("mask"),
-        ).filter((pl.col("at") >= 0) & (pl.col("where") >= 0))
-        for (week,), part in rows.group_by(["week"], maintain_order=True):
-            masks[int(week)] = sp.csr_matrix(  # type: ignore[arg-type]
-                (part["mask"].to_numpy(), (part["where"].to_numpy(), part["at"].to_numpy())),
-                shape=(len(places), len(products)),
-            )
-    return ExposureCalendar(dict(sorted(shares.items())), dict(sorted(masks.items())))
+    return ExposureCalendar(dict(sorted(shares.items())))
 
 
 def product_facts(log: Log, today: int, columns: ProductColumns) -> FloatArray:
@@ -369,7 +343,7 @@ def load_state(folder: Path) -> tuple[ShopState, tuple[str, ...]]:
                 for name in _SPARSE
             }
             shares = {int(w): held[f"shares_{w}"] for w in head["exposure_weeks"]}
-            exposures = Exposures(shares, held["usual"], {})
+            exposures = Exposures(shares, held["usual"])
     except (OSError, ValueError, KeyError) as error:
         raise ArtefactError(
             f"{folder}: the shop's state cannot be read ({error}). "

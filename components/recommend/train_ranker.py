@@ -6,7 +6,7 @@ evaluation at an earlier week: given the weeks before, what is in the first bask
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,8 +38,9 @@ FLOOR_FEATURES = (
     "exposure_front",
 )  # fmt: skip
 HELD_OUT = 10
-NEGATIVES_OWN = 0.25
-NEGATIVES_OTHER = 0.08
+NEGATIVES_OWN = 0.15
+NEGATIVES_OTHER = 0.05
+BLANK_EVERY = 6
 
 
 def bought_among(candidates: Candidates, baskets: Baskets, n_products: int) -> BoolArray:
@@ -69,13 +70,24 @@ def window_rows(
     rng: np.random.Generator,
     *,
     group_offset: int = 0,
+    blank: bool = False,
 ) -> TrainingRows:
     """Make the training rows of one window.
 
     All that was bought is kept; of the rest a sample, weighted by the inverse of its chance, so
     that sums stand for all candidates. One visitor in ten is held out for calibration.
+
+    Args:
+        shop: all data.
+        state: the shop before the window.
+        baskets: the window's baskets.
+        rng: draws the sample.
+        group_offset: added to the visitors' numbers.
+        blank: hide the week's displays and mailers, as when serving does not know them yet.
     """
     view = view_at(shop, state, baskets)
+    if blank:
+        view = replace(view, week=np.full(len(view), -1))
     candidates, affinity = propose(view, state)
     bought = bought_among(candidates, baskets, state.n_products)
     decay = np.zeros(len(candidates))
@@ -108,11 +120,11 @@ def joined(parts: Sequence[TrainingRows]) -> TrainingRows:
 def training_weeks(first_week: int, before_week: int, params: TrainRankerParams) -> list[int]:
     """Return the weeks at which training windows begin, latest first.
 
-    Windows are `window_weeks` long, do not reach into `before_week`, and leave at least a third of
-    the data, and two weeks, as history.
+    Windows begin every `stride_weeks`, look `window_weeks` ahead but never into `before_week`, and
+    leave at least a third of the data, and two weeks, as history.
     """
     earliest = first_week + max(2, (before_week - first_week) // 3)
-    weeks = [before_week - params.window_weeks * (n + 1) for n in range(params.windows)]
+    weeks = [before_week - params.stride_weeks * (n + 1) for n in range(params.windows)]
     kept = [week for week in weeks if week >= earliest]
     return kept or [max(first_week + 1, before_week - 1)]
 
@@ -127,12 +139,14 @@ def collect_rows(
     """
     rng = np.random.default_rng(params.seed)
     parts, offset = [], 0
-    for week in training_weeks(int(shop.log.week.min()), before_week, params):
+    weeks = training_weeks(int(shop.log.week.min()), before_week, params)
+    for place, week in enumerate(weeks):
         state = state_at(shop, week, params, min_purchases)
         to_week = min(week + params.window_weeks, before_week)
         baskets = first_baskets(shop.log, week, to_week, state.rankable, min_basket)
         if len(baskets):
-            parts.append(window_rows(shop, state, baskets, rng, group_offset=offset))
+            blank = place % BLANK_EVERY == BLANK_EVERY - 1
+            parts.append(window_rows(shop, state, baskets, rng, group_offset=offset, blank=blank))
             offset += len(baskets)
     if not parts or not joined(parts).bought.any():
         raise TableError(
