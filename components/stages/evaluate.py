@@ -30,6 +30,7 @@ from components.stages.next_basket import (
     head_of,
     next_basket_rows,
     slates_frame,
+    visitors_frame,
     write_slates,
 )
 
@@ -101,6 +102,8 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
         params=params.evaluate.model_dump(),
     ) as target:
         write_slates(slates_frame(question, deep), target)
+        visitors = visitors_frame(question, answers[SHIPPED], k)
+        visitors.write_parquet(target / "p1_visitors.parquet", compression="zstd")
 
 
 def run(params: Params, layout: Layout) -> None:

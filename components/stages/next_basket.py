@@ -1,8 +1,8 @@
 """Protocol P1, next basket: what will a visitor's first basket after the cut-off hold?
 
 In: accepted tables, the split, and `artefacts/train_ranker`. Out: `reports/p1_next_basket.json`
-(every baseline and the shipped ranking, by slice, with intervals),
-`reports/p1_beyond_accuracy.json` and `artefacts/evaluate/p1_slates.parquet`. The shipped ranking comes from `rank_visitors`, the same
+(every baseline and the shipped ranking, by slice, with intervals), the report beyond accuracy, and
+`artefacts/evaluate/p1_slates.parquet`. The shipped ranking comes from `rank_visitors`, the same
 function that serving calls; history ends before the cut-off's week, the moment of the request is
 the day of the basket.
 """
@@ -321,3 +321,18 @@ def beyond_rows(
 def write_slates(frame: pl.DataFrame, folder: Path) -> None:
     """Write `p1_slates.parquet` into an artefact being written."""
     frame.write_parquet(folder / "p1_slates.parquet", compression="zstd")
+
+
+def visitors_frame(question: Question, answer: Answer, k: int) -> pl.DataFrame:
+    """Return the shipped ranking's figures per visitor: visitor_id, slice, ndcg@k, recall@k.
+
+    A visitor without targets in a slice is left out of it. The gate compares two releases by these.
+    """
+    names = [question.shop.visitor_ids[v] for v in question.baskets.visitor]
+    parts = []
+    for slice_ in SLICES:
+        pairs = zip(names, question.targets(slice_), strict=True)
+        asked = [name for name, wanted in pairs if wanted]
+        values = measured(question, answer, slice_, k)
+        parts.append(pl.DataFrame({"visitor_id": asked, "slice": [slice_] * len(asked), **values}))
+    return pl.concat(parts)
