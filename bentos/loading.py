@@ -50,7 +50,8 @@ class Engines:
     search: Any
     recommend: Any
     ratings: Any
-    offers: Any
+    classify: Any
+    offers: Offers
     data_end: datetime
     currency: str
     degraded: tuple[str, ...] = ()
@@ -137,6 +138,7 @@ def load(source: Source) -> Engines:
     Raises:
         ArtefactError: the release is altered, or has no catalogue.
     """
+    from components.assistant.classifier import IntentClassifier
     from components.data.catalogue import Catalogue
     from components.recommend.engine import RecommendEngine
     from components.search.engine import SearchEngine
@@ -172,6 +174,7 @@ def load(source: Source) -> Engines:
         search=search,
         recommend=recommend,
         ratings=None,
+        classify=part("classifier", lambda: IntentClassifier.load(folder).classify, lambda: None),
         offers=Offers.load(folder),
         data_end=datetime.fromisoformat(clock["data_end"]),
         currency=_currency(catalogue),

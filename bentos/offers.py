@@ -52,6 +52,24 @@ class Offers:
         ]
         return cls(held, {name: frozenset(members) for name, members in audience.items()})
 
+    def for_assistant(self) -> Any:
+        """Return the same offers as the assistant reads them."""
+        from components.assistant import offers as spoken
+
+        return spoken.Offers(
+            spoken.Offer(
+                promotion_id=one.offer.promotion_id,
+                title=one.offer.title,
+                product_ids=one.offer.product_ids,
+                starts_at=one.starts_at,
+                ends_at=one.ends_at,
+                mechanics=one.offer.mechanics,
+                audience=self._audience.get(one.campaign_id or "", frozenset()),
+                targeted=one.offer.targeted,
+            )
+            for one in self._held
+        )
+
     def in_force(self, visitor_id: str | None, now: datetime) -> list[Offer]:
         """Return the offers this visitor may use now, the one that ends first first."""
         return [one.offer for one in self._held if self._applies(one, visitor_id, now)]

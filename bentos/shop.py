@@ -129,6 +129,8 @@ class Shop:
             currency=engines.currency,
             rates={},
             now=clock.now,
+            offers=engines.offers.for_assistant(),
+            classify=engines.classify,
         )
         return replace(engines, extras={"clock": clock, "assistant": assistant})
 
@@ -508,51 +510,8 @@ class Shop:
         recent = self._recent(request.visitor_id)
         with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
             response: TurnResponse = engines.extras["assistant"].turn(request)
-            self._follow_up(request, response, engines)
         self._log("turn", request, response, engines, recent, inputs={"session": before})
         return response
-
-    def _follow_up(self, request: TurnRequest, response: TurnResponse, engines: Engines) -> None:
-        """Turn what a command did into events, so that the next answer knows of it."""
-        now = self._clock(engines).now()
-        events: list[Event] = []
-        for number, command in enumerate(response.commands):
-            product_id = command.args.get("product_id")
-            if command.status != "done" or command.type != "basket_set" or not product_id:
-                continue
-            quantity = command.args.get("quantity")
-            about = {
-                "event_id": f"{response.request_id}:{number}",
-                "at": now,
-                "visitor_id": request.visitor_id,
-                "session_id": request.session_id,
-                "product_id": product_id,
-                "variant_id": command.args.get("variant_id"),
-            }
-            if isinstance(quantity, int) and quantity > 0:
-                events.append(BasketAdd(quantity=quantity, **about))
-            elif quantity == 0:
-                events.append(BasketRemove(**about))
-        if any(c.status == "done" and "checkout" in c.type for c in response.commands):
-            for order in self.store.orders(request.visitor_id)[-1:]:
-                events.extend(
-                    Purchase(
-                        event_id=f"{order.order_id}:{line.product_id}:{line.variant_id or ''}"[
-                            :128
-                        ],
-                        at=now,
-                        visitor_id=request.visitor_id,
-                        session_id=request.session_id,
-                        product_id=line.product_id,
-                        variant_id=line.variant_id,
-                        quantity=line.quantity,
-                        price_minor=line.price_minor,
-                        currency=order.currency,
-                        order_id=order.order_id,
-                    )
-                    for line in order.lines
-                )
-        self.store.append_events(events)
 
     def _turn_lock(self, name: str) -> threading.Lock:
         with self._locks_lock:
