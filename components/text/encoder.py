@@ -8,6 +8,7 @@ attention and of the mean. The same text gives the same row whatever stands besi
 """
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +136,8 @@ class OnnxEncoder(_Batched):
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
+        # Waiting threads sleep: spinning ones starve whatever else runs on the same cores.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(
             str(model_path), options, providers=["CPUExecutionProvider"]
         )
@@ -146,7 +149,11 @@ class OnnxEncoder(_Batched):
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Use a fixed number of threads inside the block: sums, and so weights, depend on it."""
+    """Use a fixed number of threads inside the block: sums, and so weights, depend on it.
+
+    Waiting threads sleep instead of spinning, if torch was not imported before.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
     before = torch.get_num_threads()

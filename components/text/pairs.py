@@ -149,14 +149,19 @@ def make_query(catalogue: ProductWords, place: int, generator: np.random.Generat
 
 
 def generated_pairs(
-    catalogue: ProductWords, n: int, *, seed: int, popularity: NDArray[np.float64]
+    catalogue: ProductWords,
+    n: int,
+    *,
+    seed: int,
+    popularity: NDArray[np.float64],
+    part: Part = "train",
 ) -> TextPairs:
-    """Make `n` query-product pairs from products whose group is in the train part.
+    """Make `n` query-product pairs from products whose group is in the given part.
 
     Products are drawn by the square root of their sales plus one, so that the tail is seen.
     """
     generator = np.random.default_rng(seed)
-    open_ = np.array([part_of_group(group) == "train" for group in catalogue.groups])
+    open_ = np.array([part_of_group(group) == part for group in catalogue.groups])
     places = np.flatnonzero(open_)
     if not len(places) or n == 0:
         return TextPairs([], np.empty(0, np.int64), np.empty(0, np.int64), [])

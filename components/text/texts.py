@@ -17,9 +17,14 @@ from components.contracts.records import Product
 
 _SPACES = re.compile(r"\s+")
 # Attributes that say nothing about what a product is, or that change without the product changing.
-_LEFT_OUT = frozenset({"stock", "price", "sku", "id", "url", "image", "images", "brand_kind"})
+_LEFT_OUT = frozenset(
+    {"stock", "price", "sku", "id", "url", "image", "images", "brand_kind", "size_unit"}
+)
 _LINKING = frozenset(
-    ["a", "an", "and", "by", "for", "from", "in", "of", "on", "or", "the", "to", "with"]
+    {
+        *("a", "an", "and", "by", "find", "for", "from", "in", "it", "of", "on", "or", "our"),
+        *("own", "the", "this", "to", "under", "with"),
+    }
 )
 _MAX_CHARACTERS = 600
 
@@ -50,7 +55,7 @@ def _attribute_words(attributes: Mapping[str, Any]) -> list[str]:
 
 
 def _words(text: str) -> set[str]:
-    return {word.strip(".,;:()").casefold() for word in text.split()} - {""}
+    return {word.strip(".,;:()").casefold() for word in text.split()} - _LINKING - {""}
 
 
 def compose(
@@ -64,6 +69,8 @@ def compose(
 ) -> str:
     """Compose the text of a product, most telling first; a part without a new word is left out.
 
+    So is a description of which half the words are said already.
+
     The order matters, since an encoder reads only its first tokens: title, type, category from
     narrow to wide, brand, attributes, description.
 
@@ -71,13 +78,17 @@ def compose(
     'Whole milk, 1 gal. Grocery. Acme'
     """
     parts = [clean(title)]
-    said = _words(parts[0]) | _LINKING
+    said = _words(parts[0])
     rest = [type_ or "", *reversed(list(category)), brand or ""]
-    for part in [*rest, *_attribute_words(attributes or {}), description]:
+    for part in [*rest, *_attribute_words(attributes or {})]:
         part = clean(part)
         if not _words(part) <= said:
             parts.append(part)
             said |= _words(part)
+    described = clean(description)
+    words = _words(described)
+    if len(words - said) * 2 > len(words):
+        parts.append(described)
     return ". ".join(part for part in parts if part)[:_MAX_CHARACTERS]
 
 
