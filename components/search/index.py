@@ -174,7 +174,7 @@ class LexicalIndex:
         """Remove rows; gone when it returns."""
         with self._lock:
             for row in rows:
-                self._writer.delete_documents("row", int(row))
+                self._writer.delete_documents_by_term("row", int(row))
             self._commit()
 
     def _commit(self) -> None:
