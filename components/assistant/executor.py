@@ -454,6 +454,7 @@ class Executor:
         state = state.showing(self.shown_variants(chosen, ())).model_copy(
             update={"reasons": reasons, "last_kind": "recommend", "question": None, "compared": ()}
         )
+        vague = not known and not command.constraints and (not terms or loose)
         outcome = "none" if not chosen else "nearest" if relaxed else "recommended"
         return Result(
             command,
@@ -462,7 +463,13 @@ class Executor:
             products=self.items(chosen, reasons),
             shows=True,
             relaxed=relaxed,
-            facts={"known": known, "loose": loose, "unmatched": found.unmatched_terms},
+            question=vague,
+            facts={
+                "known": known,
+                "loose": loose,
+                "unmatched": found.unmatched_terms,
+                "vague": vague,
+            },
         )
 
     def personal_scores(self, products: Sequence[Product]) -> dict[str, float]:
@@ -1270,7 +1277,7 @@ class Executor:
         question = state.question
         result = Result(
             command,
-            "preferred",
+            "preferred" if command.value else "unpreferred",
             state.model_copy(update={"question": None}),
             facts={"key": command.key, "value": command.value},
         )

@@ -8,9 +8,10 @@ text cannot teach the assistant a word.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from rapidfuzz import process
 from rapidfuzz.distance import OSA
@@ -27,6 +28,8 @@ from components.assistant.synonyms import (
     SUPERLATIVES,
     SYNONYMS,
     UNIT_WORDS,
+    USES,
+    VERBS,
 )
 from components.contracts.commands import Constraint
 from components.contracts.records import Product
@@ -91,7 +94,7 @@ _BREAKS = frozenset(
     }
 )
 _NOT = re.compile(
-    r"\b(?:not|no|without|except(?: for)?|excluding|exclude|other than|anything but|everything but|apart from|besides|avoid|avoiding|hate|dislike|detest|allergic to|can't stand|cannot stand|skip|leave out|minus|non|nor|neither|isn't|aren't|instead of|rather than|don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|does not (?:have|contain|include)|won't (?:buy|wear|have)|never(?: again)?|nothing (?:from|by|in|with|made of)|none (?:from|by|of|in|with)|not (?:from|by|in|made of|made from|the|a|an)|remove (?:all|the|any)?|filter out|rule out|free of)\b"
+    r"\b(?:don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|not (?:from|by|in|made of|made from|the|a|an)|nothing (?:from|by|in|with|made of)|nothing(?! else)|does not (?:have|contain|include)|none (?:from|by|of|in|with)|won't (?:buy|wear|have)|remove (?:all|the|any)?|never(?: again)?|except(?: for)?|everything but|anything but|cannot stand|allergic to|can't stand|rather than|other than|apart from|instead of|filter out|excluding|leave out|avoiding|rule out|without|exclude|besides|dislike|neither|free of|detest|aren't|avoid|minus|isn't|hate|skip|not|non|nor|no)\b"
 )
 _FREE_OF = re.compile(
     r"\b(?:(?:does|do|need|needs)(?: not|n't)? (?:need |have )?to be|(?:doesn't|don't|needn't|does not|do not|don't|needs not|need not) (?:really )?(?:need to |have to |necessarily )?be|doesn't (?:have to|need to) be|don't (?:have to|need to) be|not necessarily|no need (?:for|to be|for it to be|for them to be)|don't care (?:about|if|whether)(?: it's| it is| they are| the| they're)?|doesn't matter(?: if| whether)?(?: it's| it is)?|never mind(?: about)?(?: the)?|forget(?: about)?(?: the)?|ignore(?: the)?|drop(?: the)?|lift(?: the)?|scrap(?: the)?|lose(?: the)?|leave off(?: the)?|any|whatever|no (?:particular|specific)|regardless of|irrespective of|remove(?: the)?|take off(?: the)?|clear(?: the)?|without the|no longer(?: needs?)?(?: to be)?|delete(?: the)?)\b"
@@ -134,6 +137,9 @@ _PROMOTION = re.compile(
 )
 _IN_STOCK = re.compile(
     r"\b(?:in stock|available (?:now|today|right now|immediately)|currently available|ready to ship|that(?:'s| is| are) available|not sold out)\b"
+)
+_TO_DO = re.compile(
+    r"\b(?:something|anything|some ?thing|a thing|thing|things|machine|tool|device|gadget|what do i need|one)\b(?: \w+)? (?:to|that can|which can|i can|that|for) (?:can )?(\w+?)(?:ing|s)?\b(?=(.*))"
 )
 _NEED_NOT = re.compile(
     r"\b(?:doesn't|does not|don't|do not|needn't|need not|isn't|not) (?:really |actually )?(?:have to|need to|necessarily|need|needed|required|important)(?: to)?(?: be| have)?\b"
@@ -179,6 +185,7 @@ class _Facet:
     field: str
     value: bool | str
     parts: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 @dataclass
@@ -281,10 +288,11 @@ class Lexicon:
         if phrase in self.phrases:
             return self.phrases[phrase]
         key = " ".join(phrase)
-        for other in SYNONYMS.get(key, ()):
-            found = self.phrases.get(stems_of(other))
-            if found:
-                return found
+        known = [f for o in SYNONYMS.get(key, ()) for f in self.phrases.get(stems_of(o), ())]
+        if known:
+            first = [f for f in known if f.field == known[0].field and f.value == known[0].value]
+            others = tuple(str(f.value) for f in known if f.field == "type" and f not in first)
+            return [replace(first[0], others=others)]
         for other in ANTONYMS.get(key, ()):
             for facet in self.phrases.get(stems_of(other), ()):
                 if facet.value is True:
@@ -406,11 +414,18 @@ class Lexicon:
                 constraints.append((match.start(), Constraint(field=name, values=(True,))))
                 taken.append(match.span())
         tokens = [t for t in tokens_of(text) if free(t.start, t.end)]
-        more, terms, corrected = self._facets(text, tokens, drops)
+        more, terms, corrected, loose = self._facets(text, tokens, drops)
+        doer = self._doer(text, free)
+        if doer is not None:
+            more = [m for m in more if m[1].field not in ("type", "category") or m[1].op == "not"]
+            more.append(doer)
+            terms = [t for t in terms if t not in (stem(doer[2]), doer[2])]
+        more = [m[:2] for m in more]
+        terms = list(dict.fromkeys(USES.get(t, t) for t in terms))
         constraints.extend(more)
         constraints.sort(key=lambda item: item[0])
         merged = _merge([c for _, c in constraints])
-        merged, terms = self._join_kind(merged, terms)
+        merged, terms = self._join_kind(merged, terms, loose)
         explained = {part for c in merged if c.field in self.numeric for part in c.field.split("_")}
         terms = [t for t in terms if t not in explained]
         return Reading(
@@ -429,10 +444,12 @@ class Lexicon:
         names = sorted(n for n in self.numeric if any(p in n for p in pattern.split("|")))
         return names[0] if names else None
 
-    def _numeric(self, text: str, free: "object") -> list[tuple[int, Constraint, tuple[int, int]]]:
+    def _numeric(
+        self, text: str, free: Callable[[int, int], bool]
+    ) -> list[tuple[int, Constraint, tuple[int, int]]]:
         found = []
         for match in _QUANTITY.finditer(text):
-            if not free(*match.span()):  # type: ignore[operator]
+            if not free(*match.span()):
                 continue
             unit = match.group("u")
             single = stem(unit)
@@ -479,7 +496,7 @@ class Lexicon:
         return None
 
     def _size(
-        self, text: str, free: "object", expects: bool
+        self, text: str, free: Callable[[int, int], bool], expects: bool
     ) -> list[tuple[int, Constraint, tuple[int, int]]]:
         name = next((n for n in ("size", "sizes") if n in self.options), None)
         if name is None:
@@ -487,7 +504,7 @@ class Lexicon:
         known = {v.casefold(): v for v in self.options[name]}
         found = []
         for match in _SIZE.finditer(text):
-            if not free(*match.span()):  # type: ignore[operator]
+            if not free(*match.span()):
                 continue
             value = next(g for g in match.groups() if g is not None)
             value = PEOPLE_OPTIONS.get(value, value).replace(",", ".")
@@ -510,7 +527,7 @@ class Lexicon:
             )
         if expects and not found:
             for token in tokens_of(text):
-                if token.text in known and free(token.start, token.end):  # type: ignore[operator]
+                if token.text in known and free(token.start, token.end):
                     found.append(
                         (
                             token.start,
@@ -549,7 +566,7 @@ class Lexicon:
 
     def _facets(
         self, text: str, tokens: list[Token], drops: list[str]
-    ) -> tuple[list[tuple[int, Constraint]], list[str], list[tuple[str, str]]]:
+    ) -> tuple[list[Any], list[str], list[tuple[str, str]], dict[str, tuple[str, ...]]]:
         negations = [m.span() for m in _NOT.finditer(text)]
         releases = [m.span() for m in _NEED_NOT.finditer(text)] + [
             m.span() for m in _FREE_OF.finditer(text)
@@ -565,6 +582,7 @@ class Lexicon:
             fixed.append(replace(token, stem=better) if better else token)
         out: list[tuple[int, Constraint]] = []
         terms: list[str] = []
+        loose: dict[str, tuple[str, ...]] = {}
         scope: tuple[str, str | None] | None = None  # (mode, field seen last under it)
         i = 0
         while i < len(fixed):
@@ -621,12 +639,14 @@ class Lexicon:
                 terms.extend([*(t.stem for t in fixed[i : i + length]), "free"])
             else:
                 out.append((token.start, self._constraint(facets, negative)))
+                if facet.others:
+                    loose[str(facet.value)] = facet.others
             if following == "free":
                 i += 1
             if scope is not None:
                 scope = (scope[0], facet.field)
             i += length
-        return out, terms, corrected
+        return out, terms, corrected, loose
 
     def _constraint(self, facets: list[_Facet], negative: bool) -> Constraint:
         facet = facets[0]
@@ -658,10 +678,40 @@ class Lexicon:
                     return 2, joined
         return 0, []
 
+    def _doer(
+        self, text: str, free: Callable[[int, int], bool]
+    ) -> tuple[int, Constraint, str] | None:
+        """Read "something to grind beans with": the kind of thing that does it."""
+        match = _TO_DO.search(text)
+        if match is None:
+            return None
+        verb = match.group(1)
+        forms = {verb, verb + "e", verb[:-1] if len(verb) > 3 and verb[-1] == verb[-2] else verb}
+        for form in sorted(forms):
+            names = [f"{form}er", f"{form.removesuffix('e')}er", *VERBS.get(form, ())]
+            for name in names:
+                facets = [
+                    f for f in self.facets_of(stems_of(name)) if f.field in ("type", "category")
+                ]
+                if facets:
+                    return match.start(1), self._constraint(facets, False), verb
+        return None
+
     def _join_kind(
-        self, constraints: list[Constraint], terms: list[str]
+        self, constraints: list[Constraint], terms: list[str], loose: Mapping[str, tuple[str, ...]]
     ) -> tuple[list[Constraint], list[str]]:
         """ "shoes for running" is the type "running shoes" where the catalogue has it."""
+        for c in constraints:
+            if c.field != "type" or c.op != "is":
+                continue
+            for value in c.values:
+                for term in terms:
+                    better = [o for o in loose.get(str(value), ()) if term in stems_of(o)]
+                    if better:
+                        new = Constraint(field="type", values=(better[0],))
+                        return [new if x is c else x for x in constraints], [
+                            t for t in terms if t != term
+                        ]
         category = next((c for c in constraints if c.field == "category" and c.op == "is"), None)
         if category is None or any(c.field == "type" and c.op == "is" for c in constraints):
             return constraints, terms

@@ -18,6 +18,10 @@ _INVISIBLE = re.compile(
 )
 _COMBINING = re.compile("[\u0300-\u036f]{3,}")
 _TAG = re.compile(r"<[^<>]{0,300}>")
+_SCRIPT = re.compile(
+    r"<(script|style|iframe|svg)\b[^>]{0,500}>.{0,4000}?</\1\s*>", re.IGNORECASE | re.DOTALL
+)
+_ADDRESS = re.compile(r"\S*://\S*|\bwww\.\S+", re.IGNORECASE)
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'][a-z0-9]+)*|[\u3400-\u9fff]+|[,;.!?:()&+/€$£¥%-]")
 _DIGITS = {
@@ -128,7 +132,7 @@ def gloss(text: str) -> str:
     >>> gloss("第二个加入购物车")
     'the second one add to basket'
     """
-    text = clean(text).casefold()
+    text = _ADDRESS.sub(" ", without_markup(_SCRIPT.sub(" ", clean(text)))).casefold()
     text = text.replace("’", "'").replace("‘", "'").replace("“", '"').replace("”", '"')
     if not is_chinese(text):
         return text

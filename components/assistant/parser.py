@@ -119,7 +119,7 @@ class _Turn:
     ) -> None:
         self.c = context
         self.state = context.state
-        self.text = context.text
+        self.text = digits_for_words(context.text)
         self.refs: References = context.references()
         self.chinese = is_chinese(context.raw)
         self._classify = classify
@@ -151,6 +151,9 @@ class _Turn:
                 if answer is not None:
                     return self.out(*answer)
             return self.out(Clarify(about="nothing_pending"))
+        amended = self.amend() if pending is None or self.state.last_kind == "basket_set" else None
+        if amended is not None:
+            return self.out(*amended)
         if rules.NO.match(bare):
             rest = re.sub(
                 r"^(?:no|nope|nah|wait|sorry|stop|hold on|cancel)\b[\s,.!]*(?:thanks?|thank you)?[\s,.!]*",
@@ -212,6 +215,48 @@ class _Turn:
 
     def out(self, *commands: Any) -> Parse:
         return Parse(tuple(commands), reading=self.reading)
+
+    def amend(self) -> list[Any] | None:
+        """Correct what was just put into the basket: "sorry, I meant white", "no wait, three of them"."""
+        held = {line.product_id: line for line in self.c.basket}
+        last = self.state.last_added
+        if last not in held or self.state.last_kind not in (
+            "basket_set",
+            "basket_view",
+            "preference_set",
+        ):
+            return None
+        body = _LEAD_IN.sub("", self.text.strip(" .!?"))
+        number = _ONLY_NUMBER.match(body)
+        if number and not self.reading.field("size"):
+            return self.set_quantity(str(last), int(number.group(1)))
+        if re.search(r"\b(?:more|another|extra|additional)\b", body) and self.targets_last(body):
+            count = re.search(r"\b(\d{1,4})\b", body)
+            return [
+                BasketSet(
+                    product_id=str(last),
+                    variant_id=held[str(last)].variant_id,
+                    quantity=int(count.group(1)) if count else 1,
+                    adds=True,
+                )
+            ]
+        corrective = rules.CORRECTION.search(self.text) is not None or body != self.text.strip(
+            " .!?"
+        )
+        options = self.options_said(self.reading, last)
+        plain = all(c.field in _OPTION_FIELDS for c in self.reading.constraints)
+        if corrective and options and plain and not self.reading.terms:
+            return self.change_variant(self.text, self.reading)
+        return None
+
+    def targets_last(self, body: str) -> bool:
+        """Whether "one more" means the product added last: nothing else is named."""
+        rest = re.sub(
+            r"\b(?:add|put|\d+|one|1|another|more|extra|additional|of|those|these|them|that|it|the same|same|please|i|want|need|take|will|i'll|get|me|pieces?|pairs?|to|in|into|my|basket|cart|a|and|ok|give)\b|[,.'!]",
+            " ",
+            body,
+        )
+        return not rest.strip()
 
     def several(self, pieces: list[str]) -> list[Any] | None:
         """Parse a message of several clauses; None unless each clause is understood."""
@@ -411,6 +456,25 @@ class _Turn:
 
     def do_forget_me(self, text: str, reading: Reading) -> list[Any]:
         return [ForgetMe()]
+
+    def do_unprefer(self, text: str, reading: Reading) -> list[Any] | None:
+        """Forget one stored preference."""
+        names = [
+            k
+            for k in self.c.preferences
+            if any(part in text for part in stem(k).replace("-", "_").split("_") if len(part) > 2)
+        ]
+        values = [k for k, v in self.c.preferences.items() if str(v).casefold() in text]
+        found = list(dict.fromkeys([*values, *names]))
+        if not found and re.search(r"\bpreferences?\b", text):
+            found = list(self.c.preferences)
+        if not found:
+            return (
+                None
+                if not re.search(r"\bsize|brand|colou?r|diet|allerg|budget|material\b", text)
+                else [ProfileView()]
+            )
+        return [PreferenceSet(key=k, value="") for k in found]
 
     def do_undo(self, text: str, reading: Reading) -> list[Any]:
         return [Undo()]
@@ -794,7 +858,9 @@ class _Turn:
                         for c in own
                     ]
                 )
-                name = str((value or kinds[-1].values[0]))
+                name = str(value or kinds[-1].values[0])
+                if any(p.name == name for p in parts):
+                    continue
                 parts.append(
                     Part(
                         name=name,
@@ -1754,6 +1820,14 @@ class _Turn:
         return [Bundle(parts=tuple(parts), budget_minor=budget)]
 
 
+_LEAD_IN = re.compile(
+    r"^(?:(?:no|nope|sorry|oops|wait|actually|hmm?|oh|hang on|hold on|correction|my mistake|i mean|i meant"
+    r"|i said|rather|scratch that|make (?:it|that|them)|change (?:it|that|them) to|better|just|only|instead"
+    r"|not that|on second thought|let's make (?:it|that)|i want|i'd like|i need|please)(?![\w'])[\s,.!]*)+"
+)
+_ONLY_NUMBER = re.compile(
+    r"^(?:just |only )?(\d{1,4})(?: (?:of (?:them|those|it|these|that)|pieces?|please|instead|pairs?|in total|then))*$"
+)
 _PRONOUN_ONLY = re.compile(r"\b(?:it|this one|that one|them)\b")
 
 

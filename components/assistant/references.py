@@ -14,7 +14,7 @@ from components.assistant.grounding import Lexicon, Reading
 from components.assistant.language import is_chinese, stems_of, tokens_of
 from components.assistant.shelf import Shelf, attribute_of, fit, is_sold, price_of
 from components.assistant.state import DialogueState
-from components.assistant.synonyms import STOPWORDS
+from components.assistant.synonyms import COMMON_WORDS, STOPWORDS
 from components.contracts.records import Product
 
 _ORDINALS = {
@@ -30,7 +30,10 @@ _GROUP = re.compile(
     r"\b(?:the )?(?:first|top) (two|three|four|2|3|4)\b|\b(?:the )?last (two|three|2|3)\b"
 )
 _ALL = re.compile(
-    r"\b(?:both(?: of (?:them|these|those))?|all (?:of (?:them|these|those)|three|four|five|3|4|5)|them all|these (?:two|three|four|2|3)|those (?:two|three|2|3)|the two|the three|(?:these|those|the) (?:ones|products|items|options)|each of them|them|these|those)\b"
+    r"\b(?:both(?: of (?:them|these|those))?|all (?:of (?:them|these|those)|three|four|five|3|4|5)|them all|these (?:two|three|four|2|3)|those (?:two|three|2|3)|the (?:two|three|2|3)|(?:these|those|the) (?:ones|products|items|options)|each of them|them|these|those)\b"
+)
+_LOT = re.compile(
+    r"\ball (?:of )?(?:it|that|this)\b|\bthe (?:whole|entire|full|complete)? ?(?:lot|set|bundle|outfit|kit|package|thing|combo|list)\b|\bevery(?:thing| one)(?: of (?:it|them|that))?\b|\ball(?: of (?:them|these|those))?(?: (?:please|items|products|\d))?\s*$"
 )
 _LAST = re.compile(
     r"\b(?:the )?(?:last|bottom|final) (?:one|option|item|product|of (?:them|these))?\b|\bthe last\b"
@@ -257,9 +260,20 @@ class References:
             return None
         best.sort(key=lambda b: (-b[0], -b[1], b[2]))
         top = [b for b in best if b[0] >= best[0][0] - 1e-9 and b[1] >= best[0][1] - 1e-9]
-        if best[0][1] < least:
+        if best[0][1] < least and not self._is_distinctive(said, best[0][2], size):
             return None
         return Pointed(tuple(b[2] for b in top), "title", len(top) == 1)
+
+    def _is_distinctive(self, said: set[str], product_id: str, size: int) -> bool:
+        """Whether a word was said that is in this title alone and names nothing else."""
+        mine = [w for w in said if self.shelf.with_title_word(w) == {product_id}]
+        return size > 1 and any(
+            len(w) > 2
+            and not w.isdigit()
+            and w not in COMMON_WORDS
+            and not self.lexicon.facets_of((w,))
+            for w in mine
+        )
 
     def _by_chinese_title(self, raw: str, among: set[str] | None) -> list[tuple[float, float, str]]:
         found = []
@@ -307,7 +321,9 @@ class References:
                 return Pointed(rest, "other")
         about = self._about(reading)
         superlative = (
-            self.by_superlative(gloss, self._narrow(about)) if not _ALL.search(gloss) else None
+            self.by_superlative(gloss, self._narrow(about))
+            if not re.search(r"\b(?:both|all)\b", gloss)
+            else None
         )
         if superlative is not None:
             return superlative
@@ -327,6 +343,8 @@ class References:
             titled = self.by_title(gloss, raw, pool, least=0.34 if pool is not None else 0.45)
             if titled is not None:
                 return titled
+        if _LOT.search(gloss) and not about.constraints and len(self.shown) > 1:
+            return Pointed(self.shown, "all")
         if _ALL.search(gloss) and not about.constraints:
             many = self.state.compared or (self.shown if len(self.shown) > 1 else ())
             if len(self.state.focus) > 1:
@@ -334,7 +352,7 @@ class References:
             if re.search(r"\bboth\b|\bthe two\b|\bthese two\b", gloss):
                 many = many[:2] if len(many) >= 2 else self._two()
             if len(many) > 1 and re.search(
-                r"\b(?:both|all|them|these|those|the two|the three|each)\b", gloss
+                r"\b(?:both|all|them|these|those|the (?:two|three|2|3)|each)\b", gloss
             ):
                 return Pointed(tuple(many), "all")
         if _PRONOUN.search(gloss) or _ONE.search(gloss):

@@ -241,8 +241,8 @@ class Writer:
                 f"为您推荐：{self.names(r.products)}。{reason}",
             )
         return self.t(
-            f"I don't know your taste yet, so here is what others rate highly: {self.names(r.products)}. Tell me what it is for or your budget and I can be more exact.",
-            f"我还不了解您的喜好，先看看大家评价高的：{self.names(r.products)}。告诉我用途或预算，我可以推荐得更准。",
+            f"I don't know your taste yet, so here is what others rate highly: {self.names(r.products)}. What is it for, and what is your budget?",
+            f"我还不了解您的喜好，先看看大家评价高的：{self.names(r.products)}。是什么用途，预算多少？",
         )
 
     def reason(self, reason: str, r: Result) -> str:
@@ -1075,6 +1075,10 @@ class Writer:
             f"Noted: {key} {value}. Say undo to take it back.",
             f"已记住：{key} {value}。说“撤销”可以取消。",
         )
+
+    def say_unpreferred(self, r: Result) -> str:
+        key = self.field(r.facts["key"])
+        return self.t(f"Forgotten: your {key}.", f"已忘记：{key}。")
 
     def say_profile(self, r: Result) -> str:
         preferences = [

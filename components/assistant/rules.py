@@ -53,6 +53,12 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(
+        "unprefer",
+        _p(
+            r"\b(?:don't|do not|no longer|stop|please don't) (?:remember(?:ing)?|save|saving|store|storing|keep(?:ing)?|use|using) (?:that )?(?:i |my |the )(?!data|info|everything)|\b(?:forget|delete|remove|erase|clear|drop) (?:that i |my |the saved |the stored )(?:saved |stored |preferred |favou?rite )?(?:\w+ )?(?:size|brand|color|colour|diet|allergy|budget|material|name|email)s?\b(?! (?:filter|limit|constraint))"
+        ),
+    ),
+    Rule(
         "forget_me",
         _p(
             r"\b(?:forget (?:about )?(?:me|everything (?:about|you know)|all (?:about|you know)|my (?:data|preferences|history|details|profile|purchases))|(?:delete|erase|remove|wipe|clear|purge|destroy) (?:all (?:of )?)?(?:my|the) (?:stored |personal |saved )*(?:data|information|info|profile|account|history|preferences|details|records|personal)|(?:delete|erase|remove|wipe|clear|purge) (?:everything|all|anything|what(?:ever)?) (?:you|that you|i|the) ?.{0,20}(?:know|have|store[ds]?|remember|saved?|data|info\w*)|right to be forgotten|gdpr|(?:delete|erase|wipe) (?:everything|all) about me|don't remember me|stop remembering me|data (?:erasure|deletion)|(?:delete|erase) me\b)"
@@ -169,7 +175,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "promotions",
         _p(
-            r"\b(?:any|what|which|show|list|see|are there|do you have|have you(?: got)?|current|today's|active|got|tell me about|all|your|latest|running)\b(?: \w+){0,4} (?:deals?|offers?|promotions?|discounts?|specials?|sales?|coupons?|vouchers?|bargains?|promo(?:s| codes?)?)\b(?! price)|\bwhat(?:'s| is| products are| items are|'s currently| is currently| do you have| have you got)?(?: \w+){0,2} (?:on sale|on offer|discounted|reduced|on promotion|on special)\b|^(?:deals?|offers?|promotions?|discounts?|sales?|special offers?|promos?|on sale)[\s?.!]*$|\banything (?:on sale|on offer|discounted|reduced)\b|\boffers? (?:for me|that apply|apply|i can use)\b|\bis (?:anything|something) (?:on sale|reduced|discounted)\b|\bpromotions\b"
+            r"\b(?:any|what|which|show|list|see|are there|is there|has|got|do you have|have you(?: got)?|current|today's|active|got|tell me about|all|your|latest|running)\b(?: \w+){0,4} (?:deals?|offers?|promotions?|discounts?|specials?|sales?|coupons?|vouchers?|bargains?|promo(?:s| codes?)?)\b(?! price)|\bwhat(?:'s| is| products are| items are|'s currently| is currently| do you have| have you got)?(?: \w+){0,2} (?:on sale|on offer|discounted|reduced|on promotion|on special)\b|^(?:deals?|offers?|promotions?|discounts?|sales?|special offers?|promos?|on sale)[\s?.!]*$|\banything (?:on sale|on offer|discounted|reduced)\b|\boffers? (?:for me|that apply|apply|i can use)\b|\bis (?:anything|something) (?:on sale|reduced|discounted)\b|\bpromotions\b"
         ),
     ),
     Rule(
@@ -193,7 +199,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "basket_add",
         _p(
-            rf"\badd\b(?!.*\bfilter\b)|\b(?:put|place|throw|toss|pop|drop|stick|chuck|get|move|pack|include)\b.*\b(?:in|into|to|on|onto) (?:my |the |our )?{_BASKET}\b|\b(?:i(?:'ll| will| would| 'd|'d| wanna| am going to|'m going to)?(?: like to| love to| want to| go ahead and| just| then| also| definitely)* (?:take|buy|have|order|get|go (?:for|with)|purchase|grab|pick|choose)|give me|get me|i want to (?:buy|order|take|get)|i want|order|buy|purchase|grab|take|let me (?:get|have|take)|let's (?:take|get|go with|buy|have)|i choose|i pick|can i (?:have|get|take|buy)|could i (?:have|get)|book|i need|i'd like|send me|deliver)\b(?=.*\b(?:it|this|that|these|those|them|both|the|one|ones|#?\d+ of|first|second|third|all|each|another|more|two|three)\b)|\b(?:\d+|another|one|two|some) more\b(?: of (?:it|them|those|these|that|the .{{2,30}})| please)?|\banother one\b(?! like)|\b(?:to|in|into) (?:my|the) {_BASKET}\b|\badd to {_BASKET}\b|^(?:i(?:'ll| will) take (?:it|them|that|this|both).*)$|\bsold!|\bi'm (?:sold|in)\b|^(?:and )?(?:also )?(?:the )?(?:first|second|third|last|cheapest|cheaper|blue|red|black|white) (?:one )?(?:too|as well|also)[.!]?$"
+            rf"\badd\b(?!.*\bfilter\b)|\b(?:put|place|throw|toss|pop|drop|stick|chuck|get|move|pack|include)\b.*\b(?:in|into|to|on|onto) (?:my |the |our )?{_BASKET}\b|\b(?:i(?:'ll| will| would| 'd|'d| wanna| am going to|'m going to)?(?: like to| love to| want to| go ahead and| just| then| also| definitely)* (?:take|buy|have|order|get|go (?:for|with)|purchase|grab|pick|choose)|give me|get me|i want to (?:buy|order|take|get)|i want|order|buy|purchase|grab|take|let me (?:get|have|take)|let's (?:take|get|go with|buy|have)|i choose|i pick|can i (?:have|get|take|buy)|could i (?:have|get)|book|i need|i'd like|send me|deliver)\b(?=.*(?:\b(?:it|them|both|these|those|#?\d+ of|first one|second one|third one|all of (?:it|them)|another one|more of)\b|\b(?:this|that)(?: one| pair)?\s*(?:[,.!?]|$|please|too|now|in\b|for me|then)|\bthe (?:first|second|third|fourth|fifth|last|other|cheap\w*|\w+ one|\w+ ones|\w+ \w+ one)\b))|\b(?:i(?:'ll| will) (?:take|have|get|buy|go (?:for|with))|order|buy|purchase|grab|take|let me (?:get|have|take)|let's (?:take|get|go with|buy|have)|i choose|i pick|i'm going (?:for|with)|send me)\b(?=.*\b(?:the|\d+)\b)|\b(?:\d+|another|one|two|some) more\b(?: of (?:it|them|those|these|that|the .{{2,30}})| please)?|\banother one\b(?! like)|\b(?:to|in|into) (?:my|the) {_BASKET}\b|\badd to {_BASKET}\b|^(?:i(?:'ll| will) take (?:it|them|that|this|both).*)$|\bsold!|\bi'm (?:sold|in)\b|^(?:and )?(?:also )?(?:the )?(?:first|second|third|last|cheapest|cheaper|blue|red|black|white) (?:one )?(?:too|as well|also)[.!]?$"
         ),
     ),
     Rule(

@@ -32,8 +32,20 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "store brand": ("store brand", "private label"), "own brand": ("store brand", "private label"), "house brand": ("store brand", "private label"), "generic": ("store brand", "private label"), "private label": ("private label", "store brand"), "name brand": ("national brand", "national"), "national brand": ("national brand", "national"),
 }  # fmt: skip
 ANTONYMS: dict[str, tuple[str, ...]] = {
+    "cable": ("wireless",), "cord": ("wireless",), "wire": ("wireless",),
     "wired": ("wireless",), "corded": ("wireless",), "cable bound": ("wireless",), "manual": ("electric",), "hand powered": ("electric",), "decaf": ("caffeine",),
     "decaffeinated": ("caffeine",), "uncaffeinated": ("caffeine",),
+}  # fmt: skip
+USES: dict[str, str] = {
+    "jogging": "running", "jog": "running", "run": "running", "runner": "running", "marathon": "running", "trekking": "hiking", "trek": "hiking", "hike": "hiking", "hiker": "hiking", "mountaineering": "hiking",
+    "workout": "sport", "exercise": "sport", "gym": "sport", "fitness": "sport", "training": "sport", "commuting": "city", "commute": "city", "urban": "city", "street": "city", "schoolchild": "school", "pupil": "school",
+    "swim": "swimming", "pool": "beach", "seaside": "beach", "mixing": "mixing", "recording": "monitoring", "camp": "camping", "espresso": "espresso", "cappuccino": "espresso", "latte": "espresso",
+}  # fmt: skip
+VERBS: dict[str, tuple[str, ...]] = {
+    # "something to ... with": what does it
+    "grind": ("grinder", "coffee grinder"), "boil": ("kettle",), "brew": ("coffee maker", "brewer"), "listen": ("headphones", "earbuds"), "carry": ("bag", "bags", "backpack"), "drink": ("mug", "cup"), "sip": ("mug", "cup"), "sleep": ("sleeping bag", "bed", "pillow"),
+    "cut": ("knife", "scissors", "saw"), "chop": ("knife",), "write": ("pen",), "sit": ("chair", "chairs", "sofa"), "wear": ("shirt", "jacket"), "cook": ("pan", "pot"), "wash": ("detergent", "soap"), "clean": ("cleaner", "detergent"), "dry": ("towel", "dryer"),
+    "tell": ("watch", "clock"), "hammer": ("hammer",), "drill": ("drill",), "walk": ("shoes", "boots"), "photograph": ("camera",), "play": ("game", "toy"), "light": ("lamp", "lighting"), "shave": ("razor",), "toast": ("toaster",), "bake": ("oven", "flour"), "store": ("box", "container"), "hang": ("hanger",),
 }  # fmt: skip
 OPTION_NAMES = frozenset(
     {
