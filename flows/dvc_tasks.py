@@ -27,7 +27,7 @@ from flows.environment import ROOT
 
 LIMIT = "dvc-repro"
 # Waits between attempts in seconds, 25 minutes in all: longer than the whole default pipeline.
-BUSY_DELAYS = [2, 5, 10, 20, 30, 60, 120, 240, 480, 600]
+BUSY_DELAYS: list[float] = [2, 5, 10, 20, 30, 60, 120, 240, 480, 600]
 BUSY = re.compile(
     r"is busy, it is being blocked by|Unable to acquire lock|is locked", re.IGNORECASE
 )

@@ -1,4 +1,4 @@
-"""The feedback flow: what shoppers did since the last training, and whether it is worth a retrain."""
+"""The feedback flow: what shoppers did since the last training, and is it worth a retrain."""
 
 from typing import Annotated, Any
 

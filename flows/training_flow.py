@@ -18,6 +18,7 @@ from components.registry.gate import Verdict, as_markdown, read_verdict
 from components.registry.store import Registry, Release
 from flows.dvc_tasks import repro
 from flows.environment import ROOT
+from flows.holds import refuse_held_data
 from flows.records import git_commit, publish, publish_costs, publish_releases, recorded
 
 Words = Annotated[str, Field(max_length=500)]
@@ -96,6 +97,7 @@ def training(
     pull: bool = False,
     judge_again: bool = False,
     packaged: bool = True,
+    ignore_hold: bool = False,
 ) -> Any:
     """Train what changed, and let the result replace the champion if it deserves to.
 
@@ -106,11 +108,14 @@ def training(
         pull: take from the DVC remote what it has.
         judge_again: judge a release anew that was refused against the same champion.
         packaged: build the champion's bento.
+        ignore_hold: train although monitoring found a fault in these very data.
 
     Raises:
+        DataHeldError: monitoring found a data fault and the data are still the same.
         PromotionRefusedError: the very first release was refused, so there is nothing to serve.
     """
     by = f"training flow ({reason})"
+    refuse_held_data(Layout(ROOT), ignore=ignore_hold)
     ran = repro(targets, pull=pull, force=force)
     release = register(by)
     verdict = decided(release, by, again=judge_again)

@@ -79,7 +79,8 @@ def trend(
         'stroke="#b3261e" stroke-dasharray="4 3"/>'
         f'<text x="2" y="{y(limit) + 3:.1f}" font-size="10" fill="currentColor">{limit:.2f}</text>'
         f'<text x="2" y="{y(0) + 3:.1f}" font-size="10" fill="currentColor">0</text>'
-        f'<polyline points="{points}" fill="none" stroke="#1f5fa8" stroke-width="1.6"/>{dots}{weeks}'
+        f'<polyline points="{points}" fill="none" stroke="#1f5fa8" stroke-width="1.6"/>'
+        f"{dots}{weeks}"
         f"</svg><figcaption>{escape(measure.name)} <small>({escape(measure.column)}; distance from "
         "the weeks before, dashed: limit)</small></figcaption></figure>"
     )
