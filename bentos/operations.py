@@ -40,7 +40,7 @@ def operations(shop: Shop) -> OperationsResponse:
         _read(layout.reports / "validation.json"),
         _read(layout.reports / "p8_drift.json"),
     )
-    monitoring = _read(layout.var / "monitoring" / "latest.json") or _read(
+    monitoring = _read(layout.var / "monitor" / "latest.json") or _read(
         layout.reports / "monitoring.json"
     )
     champion, challenger, history, registry_problem = _registry(shop)
@@ -50,7 +50,7 @@ def operations(shop: Shop) -> OperationsResponse:
         broken.append(registry_problem)
     if "champion" in health.degraded:
         broken.append("The champion could not be loaded; the one before serves on. See the log.")
-    if validation.get("blocked"):
+    if validation.get("blocked_by"):
         broken.append("The last data were blocked by validation. Open the validation report.")
     missing = [part for part in health.degraded if part != "champion"]
     if missing:

@@ -16,10 +16,17 @@ def summary() -> dict[str, Any]:
     """Publish what was kept, quarantined and found; return the head of the report."""
     path = ROOT / "reports" / "validation.json"
     report = json.loads(path.read_text(encoding="utf-8"))
-    tables = report.get("tables", {})
-    rows = [{"table": n, **v} for n, v in tables.items()] if isinstance(tables, dict) else tables
+    rows = [
+        {"table": name, **{k: v for k, v in entry.items() if k != "expectations"}}
+        for name, entry in report["tables"].items()
+    ]
     publish_table("tables", rows, description="Rows in = rows kept + rows quarantined")
-    failed = [row for row in report.get("rows", []) if row.get("passed") is False]
+    failed = [
+        {"table": name, **expectation}
+        for name, entry in report["tables"].items()
+        for expectation in entry["expectations"]
+        if expectation["passed"] is False
+    ]
     publish_table("failed-expectations", failed, description="What did not hold")
     publish("validation", f"# Validation\n\n{len(failed)} expectations failed.\n")
     publish_link("report-validation", ROOT / "reports" / "validation.html", "validation.html")

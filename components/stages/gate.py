@@ -106,19 +106,13 @@ def data_checks(path: Path) -> list[Check]:
             Check(name="data", passed=False, observed=f"no {path.name}", allowed="validated data")
         ]
     report = json.loads(path.read_text(encoding="utf-8"))
-    failed = [
-        row
-        for row in report.get("rows", report.get("expectations", []))
-        if row.get("blocks") and row.get("passed") is False
-    ]
-    blocked = bool(report.get("blocked", failed))
+    blocked_by = report.get("blocked_by", [])
+    passed = report.get("status") == "passed" and not blocked_by
     return [
         Check(
             name="data",
-            passed=not blocked,
-            observed=f"{len(failed)} blocking expectations failed"
-            if blocked
-            else "validation passed",
+            passed=passed,
+            observed="validation passed" if passed else f"validation blocked by {blocked_by}",
             allowed="no blocking expectation failed",
         )
     ]
