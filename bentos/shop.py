@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -123,7 +123,7 @@ class Shop:
         assistant = Assistant(
             engines.catalogue,
             engines.search,
-            _Guarded(engines.recommend, self.store),
+            cast(Any, _Guarded(engines.recommend, self.store)),
             self.store,
             model_version=engines.release_id,
             currency=engines.currency,

@@ -16,6 +16,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("DO_NOT_TRACK", "1")
 
 import gradio as gr
+from gradio.themes import Base
 
 from components.contracts.errors import ServiceError, ShelfwiseError
 from components.contracts.messages import SuggestRequest, TurnRequest, TurnResponse
@@ -477,7 +478,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "server_name": "127.0.0.1",
         "server_port": port(),
-        "theme": gr.themes.base.Base(font=FONTS, font_mono=["ui-monospace", "monospace"]),
+        "theme": Base(font=FONTS, font_mono=["ui-monospace", "monospace"]),
         "css": _script("theme.css"),
         "js": _script("shop.js"),
         "footer_links": [],

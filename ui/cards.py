@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Products as cards, and the small pieces around them. Every text from data is escaped here.
 
 `gr.HTML` shows what it is given and also reads `${...}` and `{{...}}` as a template, so `text`

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The operations page: one glance says whether the shop is healthy and what to do."""
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The side of the shop: conversation, basket, memory, comparison. All data escaped by `cards.text`."""
 
 from collections.abc import Mapping, Sequence
