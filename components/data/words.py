@@ -31,6 +31,7 @@ UNITS: dict[str, str] = {
     **dict.fromkeys(("qt", "quart", "quarts"), "qt"),
     **dict.fromkeys(("pt", "pint", "pints"), "pt"),
     **dict.fromkeys(("ct", "count", "counts"), "ct"),
+    **dict.fromkeys(("pk", "pack", "packs"), "pk"),
     **dict.fromkeys(("in", "inch", "inches", "英寸", "寸"), "in"),
     **dict.fromkeys(("ft", "foot", "feet", "英尺"), "ft"),
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres", "厘米"), "cm"),

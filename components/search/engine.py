@@ -537,7 +537,7 @@ class SearchEngine:
         snapshot = self._snapshot
         parsed = parsed or self.parse(text)
         mask = snapshot.table.mask(parsed.filters)
-        words = parsed.rest or text
+        words = parsed.rest or parsed.corrected or text
         asked = WordQuery.of(words, parsed.expansions)
         by_words = self._index.words(asked, k=depth, allowed=mask)
         by_meaning, vector = Hits(), None

@@ -127,7 +127,7 @@ got
 STOP_WORDS = frozenset(STOP_WORDS_TEXT.split())
 ZH_STOP_TEXT = """
 的 了 吗 呢 吧 啊 我 你 想 要 买 找 请 给 帮 有 有没有 一些 一个 一下 什么 哪些 哪个 推荐 看看 看 能 可以 想要 需要 最 好 便宜 一点 一点的 点 便宜的 和 或
-在 是 这 那 个 款 种 适合 用 用的 来 钱 价格 贵 之间 左右 以下 以上
+在 是 这 那 个 款 种 适合 用 用的 来 钱 价格 贵 之间 左右 以下 以上 怎么 东西 完
 """
 ZH_STOP = frozenset(ZH_STOP_TEXT.split())
 CHAT = re.compile(
@@ -150,7 +150,7 @@ QUESTION = re.compile(
 )
 WANTS = re.compile(
     r"^\s*(?:do you (?:have|sell|carry|stock)|have you got|can (?:you|i) (?:show|find|get|give|buy|see|have|order)|could you (?:show|find)|what\b.*\b(?:do you have|have you got|are there|can i buy)"
-    r"|are there any|is there any|which\b.*\bdo you (?:have|sell)|where (?:is|are|can i find)|would you (?:show|find))|有没有|有(?!什么区别).{1,12}吗",
+    r"|are there any|is there any|which\b.*\bdo you (?:have|sell)|where can i find|would you (?:show|find))|有没有|有(?!什么区别).{1,12}吗",
     re.IGNORECASE,
 )
 OPPOSITE = {"wired": "wireless", "non electric": "electric", "manual": "electric", "decaf": "caffeine", "decaffeinated": "caffeine"}  # fmt: skip
@@ -160,7 +160,7 @@ QUERY_WORDS_TEXT = """
 under below less than cheaper over above more between around about least most without not no
 nothing except excluding exclude other anything but avoid hate compare again usual reorder
 restock low running out cheapest hello hi hey thanks thank bye how why when where who should
-difference between today tomorrow yes ok okay either neither instead rather too also well way
+gluten lactose dairy vegan vegetarian organic halal kosher keto difference between today tomorrow yes ok okay either neither instead rather too also well way
 cook thing gift present birthday christmas woman man boy girl mom dad friend wife husband
 beginner
 """

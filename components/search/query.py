@@ -69,6 +69,8 @@ class ParsedQuery:
     corrections: tuple[tuple[str, str], ...] = ()
     expansions: tuple[str, ...] = ()  # other phrases for the same thing, to be weighted less
     intent: str = "category"
+    category: str | None = None  # the one most likely meant, with a calibrated probability
+    category_confidence: float = 0.0
     locale: str = "en"
     sort: str = "relevance"
     mentions: tuple[Mention, ...] = ()
@@ -114,6 +116,7 @@ class _Reading:
     terms: list[str] = field(default_factory=list)
     mentions: list[Mention] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
+    kinds: list[tuple[int, int]] = field(default_factory=list)  # values that name a kind as well
     sort: str = "relevance"
 
     def is_free(self, start: int, end: int) -> bool:
@@ -209,12 +212,20 @@ def parse_query(
         spans=tuple(sorted(reading.spans, key=lambda s: (s.start, s.end, s.field))),
         corrected=_rewritten(text, corrections),
         corrections=tuple((text[w.start : w.end], new) for w, new in corrections),
-        expansions=_expansions(rest, lexicon, vocabulary),
+        expansions=(
+            *_expansions(rest, lexicon, vocabulary),
+            *_second_guesses(rest, corrections, vocabulary),
+        ),
         locale="zh" if has_chinese(text) else "en",
         sort=reading.sort,
         mentions=tuple(reading.mentions),
         unresolved=tuple(dict.fromkeys(reading.unresolved)),
     )
+    guesses = vocabulary.category_model.guess(stems(parsed.rest))
+    if guesses:
+        guess = guesses[0]
+        confidence = round(guess.confidence, 6)
+        parsed = replace(parsed, category=guess.category, category_confidence=confidence)
     return replace(parsed, intent=_intent(parsed, vocabulary))
 
 
@@ -500,6 +511,8 @@ def _exclude(part: list[Token], start: int, reading: _Reading) -> None:
         add("terms", (phrase,))
     elif values := _values_holding(phrase, vocabulary):
         add(*values)
+        if vocabulary.values[phrase][0].share < 1:  # some titles say it, their attributes do not
+            add("terms", (phrase,))
     elif vocabulary.pairs.get((phrase, "free"), 0) >= 2:
         reading.terms.append(f"{phrase} free")
         reading.take(start, end, "terms", f"{phrase} free")
@@ -584,6 +597,8 @@ def _read_phrase(phrase: str, start: int, end: int, reading: _Reading, size: int
             dict.fromkeys((*reading.attributes.get(name, ()), *accepted))
         )
         reading.take(start, end, name, accepted[0])
+        if phrase in vocabulary.kind_words:
+            reading.kinds.append((start, end))
         return True
     return brand is not None and size > 1
 
@@ -598,6 +613,8 @@ def _rest(words: list[Token], reading: _Reading) -> list[Token]:
         and w.text not in ZH_STOP
         and not (len(w.text) == 1 and w.text.isalpha() and w.text.isascii() and len(left) > 1)
     ]
+    if not kept and reading.kinds:
+        kept = [w for w in words if (w.start, w.end) in reading.kinds]
     # A query of filler words alone names things called so, unless it held a constraint.
     return kept or (
         []
@@ -616,6 +633,12 @@ def _expansions(rest: list[Token], lexicon: Lexicon, vocabulary: Vocabulary) -> 
                 words = stems(target)
                 if all(w in vocabulary.stems for w in words):
                     found[" ".join([*stemmed[:first], *words, *stemmed[first + size :]])] = None
+    for first, word in enumerate(stemmed):
+        before = stemmed[first - 1] if first else None
+        after = stemmed[first + 1] if first + 1 < len(stemmed) else None
+        likelier = vocabulary.likelier(word, before=before, after=after)
+        if likelier is not None:
+            found[" ".join([*stemmed[:first], likelier, *stemmed[first + 1 :]])] = None
     for first in range(len(stemmed) - 1):
         joined = vocabulary.compounds(rest[first].text, rest[first + 1].text)
         if joined is not None:
@@ -625,6 +648,24 @@ def _expansions(rest: list[Token], lexicon: Lexicon, vocabulary: Vocabulary) -> 
         if pair is not None:
             found[" ".join([*stemmed[:first], *(stem(p) for p in pair), *stemmed[first + 1 :]])] = (
                 None
+            )
+    return tuple(found)
+
+
+def _second_guesses(
+    rest: list[Token], corrections: list[tuple[Token, str]], vocabulary: Vocabulary
+) -> tuple[str, ...]:
+    """Return the phrase with other corrections of one word, should the first be wrong."""
+    found = []
+    for word, chosen in corrections:
+        place = next((n for n, w in enumerate(rest) if w.start == word.start), None)
+        if place is None or " " in chosen:
+            continue
+        for other in vocabulary.others(word.text, chosen):
+            found.append(
+                " ".join(
+                    [*(w.text for w in rest[:place]), other, *(w.text for w in rest[place + 1 :])]
+                )
             )
     return tuple(found)
 

@@ -12,11 +12,13 @@ from itertools import pairwise
 from typing import Protocol
 
 from rapidfuzz import process
-from rapidfuzz.distance import OSA
+from rapidfuzz.distance import OSA, JaroWinkler
 
 from components.contracts.records import Product
 from components.data.filters import attribute_name
-from components.data.words import UNITS, fold, has_chinese, key, ngrams, stems, tokens
+from components.data.words import UNITS, fold, key, ngrams, stems, tokens
+from components.search.categories import CategoryModel
+from components.search.features import head_of
 
 LONGEST_PHRASE = 4
 _MAX_VALUES = 400  # an attribute with more values is text, not a choice
@@ -75,12 +77,15 @@ class Vocabulary:
     flags: dict[str, str]
     units: dict[str, tuple[str, ...]]
     attributes: frozenset[str]
+    kind_words: frozenset[str]
+    asked: dict[str, int]  # stem to products that it names the kind or brand of
     titles: dict[str, str]
     surface: dict[str, int]
     stems: dict[str, int]
     pairs: dict[tuple[str, str], int]
     currency: str
     size: int
+    category_model: CategoryModel = field(default_factory=CategoryModel, repr=False)
     _by_length: dict[int, tuple[list[str], list[int]]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -109,12 +114,14 @@ class Vocabulary:
         attributes: set[str] = set()
         currencies: Counter[str] = Counter()
         titles: dict[str, str] = {}
+        asked: Counter[str] = Counter()
         own: list[tuple[list[str], set[tuple[str, str]]]] = []
         for product in products:
             carried: set[tuple[str, str]] = set()
             title = _count_title(product, counts)
             titles.setdefault(" ".join(title), product.product_id)
             currencies[product.currency] += 1
+            asked.update({*head_of(product), *stems(product.brand or "")})
             if product.brand:
                 brands[_phrase(product.brand)][product.brand] += 1
                 carried.add(("brand", _phrase(product.brand)))
@@ -166,7 +173,7 @@ class Vocabulary:
                 units[UNITS[last]].append(name)
         lengths: dict[int, list[str]] = defaultdict(list)
         for word in sorted(counts.surface):
-            if word.isalpha() and word.isascii() and len(word) >= 3:
+            if word.isascii() and len(word) >= 3 and any(c.isalpha() for c in word):
                 lengths[len(word)].append(word)
         return cls(
             brands={p: known("brand", p, s) for p, s in brands.items() if p},
@@ -176,12 +183,15 @@ class Vocabulary:
             flags={" ".join(stems(name)): name for name in sorted(flags)},
             units={u: tuple(n) for u, n in units.items()},
             attributes=frozenset(attributes),
+            kind_words=frozenset(w for p in (*types, *categories) for w in p.split()),
+            asked=dict(asked),
             titles=titles,
             surface=dict(counts.surface),
             stems=dict(counts.stem),
             pairs={pair: n for pair, n in counts.pairs.items() if n >= 2 or len(products) < 5000},
             currency=currency or (currencies.most_common(1)[0][0] if currencies else "USD"),
             size=len(products),
+            category_model=CategoryModel.fit(products),
             _by_length={n: (w, [counts.surface[x] for x in w]) for n, w in lengths.items()},
         )
 
@@ -215,22 +225,31 @@ class Vocabulary:
             most: edits allowed (a swap of neighbours is one); by default by the word's length.
         """
         length = len(word)
-        allowed = most if most is not None else (1 if length <= 4 else 2 if length <= 9 else 3)
+        allowed = most if most is not None else (1 if length <= 3 else 2 if length <= 9 else 3)
+        found = [(w, e, n) for _, w, e, n in self._scored(word, allowed)]
+        return found
+
+    def _scored(self, word: str, allowed: int) -> list[tuple[float, str, int, int]]:
+        """Return (score, word, edits, products) of near words, best first."""
+        length = len(word)
         found: list[tuple[float, str, int, int]] = []
         for size in range(max(3, length - allowed), length + allowed + 1):
             words, counts = self._by_length.get(size, ([], []))
             for other, edits, place in process.extract(
                 word, words, scorer=OSA.distance, score_cutoff=allowed, limit=40
             ):
-                if not edits:
+                if not edits or (edits > 1 and (length <= 4 and other[0] != word[0])):
                     continue
-                score = math.log1p(counts[place]) - 3.5 * edits
-                score += 1.5 * (other[0] == word[0]) + 0.5 * (other[-1] == word[-1])
+                # What a product is (or who makes it) is asked for more often than what it has.
+                score = 0.35 * math.log1p(counts[place]) - 3.0 * edits
+                score += 0.35 * math.log1p(self.asked.get(stems(other)[0], 0))
+                score += 8.0 * JaroWinkler.similarity(word, other)
                 score += 0.7 * (sorted(other) == sorted(word))
                 score += 1.5 * (_single(other) == _single(word))
+                score -= 2.0 * (not other.isalpha() and word.isalpha())
                 found.append((score, other, int(edits), counts[place]))
         found.sort(key=lambda f: (-f[0], f[1]))
-        return [(other, edits, n) for _, other, edits, n in found]
+        return found
 
     def correct(
         self, word: str, *, before: str | None = None, after: str | None = None
@@ -242,22 +261,52 @@ class Vocabulary:
             before: the stem to its left; a pair that the catalogue knows wins.
             after: the stem to its right.
         """
-        if self.knows(word) or not word.isalpha() or not word.isascii() or len(word) < 3:
+        if self.knows(word) or not word.isascii() or len(word) < 2 or word.isdigit():
             return None
+        allowed = 1 if len(word) <= 3 else 2 if len(word) <= 9 else 3
         best: tuple[float, str] | None = None
-        for place, (other, _, _) in enumerate(self.near(word)[:12]):
+        for score, other, _, _ in self._scored(word, allowed)[:15]:
             middle = stems(other)
             if len(middle) != 1:
                 continue
-            pair = 0
-            if before is not None:
-                pair += self.pairs.get((before, middle[0]), 0)
-            if after is not None:
-                pair += self.pairs.get((middle[0], after), 0)
-            score = 1.5 * math.log1p(pair) - 1.0 * place
+            pair = self.pairs.get((before or "", middle[0]), 0)
+            pair += self.pairs.get((middle[0], after or ""), 0)
+            if len(word) < 3 and not pair:
+                continue  # two letters say too little by themselves
+            score += 0.8 * math.log1p(pair)
             if best is None or score > best[0]:
                 best = (score, other)
         return None if best is None else best[1]
+
+    def others(self, word: str, chosen: str, *, most: int = 2) -> list[str]:
+        """Return further words that an unknown word may have meant, to widen the search."""
+        allowed = 1 if len(word) <= 3 else 2
+        near = self._scored(word, allowed)[: most + 1]
+        return [other for _, other, _, _ in near if other != chosen][:most]
+
+    def likelier(self, word: str, *, before: str | None, after: str | None) -> str | None:
+        """Return a commoner near word that goes with its neighbours, where a rare one does not.
+
+        The word typed stays what is asked for; this one only widens the search.
+
+        Args:
+            word: a stem that the catalogue has.
+            before: the stem to its left.
+            after: the stem to its right.
+        """
+        count = self.stems.get(word, 0)
+        if count > 5 or len(word) < 3 or not word.isalpha():
+            return None
+        if self.pairs.get((before or "", word), 0) or self.pairs.get((word, after or ""), 0):
+            return None
+        for _, other, _, often in self._scored(word, 1)[:5]:
+            middle = stems(other)[0]
+            pair = self.pairs.get((before or "", middle), 0)
+            pair += self.pairs.get((middle, after or ""), 0)
+            alone = before is None and after is None
+            if often >= 10 * max(count, 1) and (pair >= 2 or alone):
+                return middle
+        return None
 
 
 def _single(word: str) -> str:
@@ -291,6 +340,7 @@ def _count_title(product: Product, counts: _Counts) -> list[str]:
     texts = [product.title, product.brand or "", product.type or "", *product.category]
     texts += [v for v in product.attributes.values() if isinstance(v, str)]
     texts += [n.replace("_", " ") for n, v in product.attributes.items() if v is True]
+    texts.append(product.description)
     surface: set[str] = set()
     for text in texts:
         if text.isascii():
@@ -301,8 +351,6 @@ def _count_title(product: Product, counts: _Counts) -> list[str]:
             surface.update(t.text for t in tokens(text))
     counts.surface.update(surface)
     stemmed = {s for text in texts for s in stems(text)}
-    if product.description and not has_chinese(product.description):
-        stemmed |= set(stems(product.description))
     counts.stem.update(stemmed)
     return title
 

@@ -225,31 +225,41 @@ def tuned_on_catalogue(products: Sequence[Product], *, steps: int, batch: int = 
 
 
 def misspelt(text: str, count: int, seed: int) -> str:
-    """Return a text with `count` slips in its longer words: swap, drop, double or wrong letter.
+    """Return a text with `count` slips: a swapped, dropped, doubled or wrong letter.
+
+    Slips fall on words of four letters and more where there are any, never on the first letter.
+    The second falls on another word where there is one; a lone word takes it from six letters on.
 
     >>> misspelt("keyboard", 1, 0) != "keyboard"
     True
     """
     generator = np.random.default_rng([seed, *text.encode()])
-    letters = list(text)
+    words = text.split(" ")
+    hit: set[int] = set()
     for _ in range(count):
-        words = "".join(letters).split(" ")
-        starts = np.cumsum([0, *(len(w) + 1 for w in words[:-1])])
-        sizes = np.asarray([len(w) if len(w) >= 3 else 0 for w in words], float)
-        if not sizes.sum():
+        least = 4 if any(len(w) >= 4 for w in words) else 3
+        fit = [n for n, w in enumerate(words) if len(w) >= least and n not in hit]
+        fit = fit or [n for n in hit if len(words[n]) >= 6]
+        if not fit:
             break
-        chosen = int(generator.choice(len(words), p=sizes / sizes.sum()))
-        place = int(starts[chosen] + generator.integers(1, len(words[chosen])))
-        kind = int(generator.integers(4))
-        if kind == 0 and place + 1 < starts[chosen] + len(words[chosen]):
-            letters[place], letters[place + 1] = letters[place + 1], letters[place]
-        elif kind == 1:
-            del letters[place]
-        elif kind == 2:
-            letters.insert(place, letters[place])
-        else:
-            letters[place] = "abcdefghijklmnopqrstuvwxyz"[int(generator.integers(26))]
-    return "".join(letters)
+        sizes = np.asarray([len(words[n]) for n in fit], float)
+        chosen = fit[int(generator.choice(len(fit), p=sizes / sizes.sum()))]
+        hit.add(chosen)
+        words[chosen] = _slipped(words[chosen], generator)
+    return " ".join(words)
+
+
+def _slipped(word: str, generator: np.random.Generator) -> str:
+    place = int(generator.integers(1, len(word)))
+    kind = int(generator.integers(4))
+    if kind == 0 and place + 1 < len(word):
+        return word[:place] + word[place + 1] + word[place] + word[place + 2 :]
+    if kind == 1:
+        return word[:place] + word[place + 1 :]
+    if kind == 2:
+        return word[:place] + word[place] + word[place:]
+    letter = "abcdefghijklmnopqrstuvwxyz"[int(generator.integers(26))]
+    return word[:place] + letter + word[place + 1 :]
 
 
 def query_class(text: str, engine: SearchEngine) -> str:
