@@ -12,6 +12,8 @@ from components.contracts.artefacts import Layout, write_json
 from components.contracts.errors import SourceError
 from components.contracts.params import IngestParams, Params
 from components.contracts.tables import REQUIRED_TABLES, SPECS
+from components.data.forgotten import FILE_NAME as FORGOTTEN_NAME
+from components.data.forgotten import drop_forgotten
 from components.data.parquet import empty_table, write_frame, write_table
 from components.data.source import Ingested
 
@@ -46,11 +48,12 @@ def run(params: Params, layout: Layout) -> None:
         TableError: the adapter's table does not fit its specification.
     """
     ingested = read_source(params.ingest)
+    tables, forgotten = drop_forgotten(ingested.tables, layout.var / FORGOTTEN_NAME)
     partial = layout.ingested.with_name(".ingested.partial")
     shutil.rmtree(partial, ignore_errors=True)
     rows: dict[str, int] = {}
     for name, spec in SPECS.items():
-        frame = ingested.tables.get(name)
+        frame = tables.get(name)
         if frame is None or (frame.is_empty() and name not in REQUIRED_TABLES):
             frame = empty_table(spec)
             if name not in REQUIRED_TABLES:
@@ -60,13 +63,16 @@ def run(params: Params, layout: Layout) -> None:
     if ingested.bad_rows is not None and not ingested.bad_rows.is_empty():
         write_frame(ingested.bad_rows, partial / "unreadable_rows.parquet")
         rows["unreadable_rows"] = ingested.bad_rows.height
+    dropped = dict(ingested.dropped)
+    if forgotten:
+        dropped["visitors: forgotten"] = forgotten
     write_json(
         partial / ACCOUNT_NAME,
         {
             "source": params.ingest.source,
             "inputs": dict(ingested.inputs),
             "rows": rows,
-            "dropped": dict(ingested.dropped),
+            "dropped": dropped,
             "notes": dict(ingested.notes),
         },
     )

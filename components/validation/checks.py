@@ -290,9 +290,6 @@ def _products(frame: pl.DataFrame, accepted: Tables) -> list[Verdict]:
                 pl.col("currency").str.contains(r"^[A-Z]{3}$")
             ),
             ("one_currency", "the currency is the shop's"): pl.col("currency") == currency,
-            ("sold_has_price", "what is available has a price"): (
-                ~pl.col("available") | pl.col("price_minor").is_not_null()
-            ),
             ("rating_in_range", "mean stars lie between 0 and 5, counts are not negative"): (
                 pl.col("rating").is_between(0, 5).fill_null(True) & (pl.col("rating_count") >= 0)
             ),

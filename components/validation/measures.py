@@ -28,7 +28,7 @@ def measure(name: str, tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
     """Measure one table against itself and the others."""
     frame = tables[name]
     measures = []
-    if name in REQUIRED_TABLES:
+    if name in REQUIRED_TABLES and name != "variants":
         measures.append(Measure("not_empty", "the table has rows", float(frame.height), low=1))
     if frame.is_empty():
         return measures
@@ -45,7 +45,17 @@ def _products(tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
     priced = joined.drop_nulls("price_minor")
     off = priced.filter(~pl.col("price_minor").is_between(pl.col("low"), pl.col("high")))
     bare = joined.filter(pl.col("low").is_null() & pl.col("price_minor").is_not_null())
+    for_sale = products.filter(pl.col("available"))
+    priceless = for_sale.filter(pl.col("price_minor").is_null())
+    has_prices = 2 * priced.height > products.height
     return [
+        Measure(
+            "sold_at_a_price",
+            "share of available products without a price, in a shop that has prices",
+            _share(priceless.height, for_sale.height) if has_prices else None,
+            high=0.02,
+            sample=tuple(priceless["product_id"].head(3)),
+        ),
         Measure(
             "price_of_a_variant",
             "share of products whose price lies outside of their variants' prices",
