@@ -1,10 +1,10 @@
 """Join generators: a pool of their best candidates, and two ways to weigh their scores.
 
 In: named score functions over dense product indices, and visitors' histories. Out: per visitor a
-ranking of the pooled candidates by a weighted sum of z-scores (`WeightedBlend`), or by boosted trees
-over the scores (`StackedRanker`), both fitted on what validation visitors took next. How often a
-product was sold is never a feature: where a data set keeps only products with at least n sales, a
-rare product's count gives away that its missing sales lie in the held-out part.
+ranking of the pooled candidates by a weighted sum of z-scores (`WeightedBlend`), or by boosted
+trees over the scores (`StackedRanker`), both fitted on what validation visitors took next. How
+often a product was sold is never a feature: where a data set keeps only products with at least n
+sales, a rare product's count gives away that its missing sales lie in the held-out part.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -162,7 +162,7 @@ def target_ndcg(pool: Pool, score: Any, target: IntArray, k: int = 10) -> FloatA
 
     Equal scores count as half a rank each, so a constant score gains nothing.
     """
-    starts, sizes = group_sizes(pool.visitor)
+    starts, _ = group_sizes(pool.visitor)
     score = np.asarray(score, np.float64)
     hit = pool.item == target[pool.visitor]
     own = np.full(pool.n_visitors, np.nan)
@@ -181,7 +181,7 @@ def target_ndcg(pool: Pool, score: Any, target: IntArray, k: int = 10) -> FloatA
 
 
 def ranked(pool: Pool, score: Any, depth: int) -> IntArray:
-    """Return (n_visitors, depth) product indices, best first, ties by index, -1 where none is left."""
+    """Return (n_visitors, depth) products, best first, ties by index, -1 where none is left."""
     order = np.lexsort((pool.item, -np.asarray(score, np.float64), pool.visitor))
     starts, sizes = group_sizes(pool.visitor[order])
     place = np.arange(len(order)) - np.repeat(starts, sizes)

@@ -3,8 +3,9 @@
 In: sequences, and optionally weighted relations between visitors. Out: scores for any history.
 This is LightGCN with its embeddings left at the identity, in closed form: each of K layers carries
 a visitor's products to the visitors who share them and on to their products, with the symmetric
-normalisation, and the layers are averaged. On the singular vectors of the normalised visitor-product
-matrix that is one low-pass filter, so nothing is trained by gradient and new visitors cost nothing.
+normalisation, and the layers are averaged. On the singular vectors of the normalised matrix of
+visitors and products that is one low-pass filter: nothing is trained by gradient and new visitors
+cost nothing.
 Knows neither order (beyond the recency given to a history) nor text.
 """
 

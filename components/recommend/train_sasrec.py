@@ -56,7 +56,7 @@ class SASRecRecommender:
         kinds: int = 0,
         time_gaps: int = 0,
         frequency: bool = False,
-        options: TrainOptions = TrainOptions(),
+        options: TrainOptions | None = None,
     ) -> None:
         """Keep the shape and the way of training: see `SASRecConfig` and `TrainOptions`."""
         self.shape = {
@@ -64,7 +64,7 @@ class SASRecRecommender:
             "id_dropout": id_dropout, "text_width": text_width, "kinds": kinds,
             "time_gaps": time_gaps, "frequency": frequency,
         }  # fmt: skip
-        self.options = options
+        self.options = options or TrainOptions()
         self.model: SASRec | None = None
         self.scorer: SequenceScorer | None = None
         self.progress = Progress()
@@ -227,7 +227,7 @@ def principal(text: FloatArray, width: int) -> tuple[FloatArray, tuple[FloatArra
 def warm_table(
     sequences: Sequence[Any], n_products: int, width: int, *, steps: Sequence[Any] | None = None
 ) -> FloatArray:
-    """Return (V, D) start vectors: products that follow each other start near each other.
+    """Return (V, D) start vectors: products with the same neighbours start near each other.
 
     The main singular directions of the damped co-occurrence matrix, with rows of mean length 1;
     products without neighbours start at zero, and so do directions the data do not have.

@@ -38,8 +38,9 @@ class TrainOptions:
 
     Attributes:
         epochs: passes over the visitors; the cosine of the learning rate ends there.
-        seconds: stop at the end of this much wall time, keeping the best weights so far. A guard:
-            planned runs end by epochs, so that the result does not depend on the machine.
+        seconds: stop after this much processor time per thread (wall time on free cores), keeping
+            the best weights so far. A guard: planned runs end by epochs, so that the result does
+            not depend on the machine or on what else it does.
         patience: epochs without a better validation score before stopping.
         batch_size: visitors per step.
         max_tokens: predictions per step at most (bounds the logits buffer).
@@ -203,7 +204,7 @@ def train(
     Returns:
         The curve: per epoch the mean training loss and the validation score.
     """
-    begun = time.monotonic()
+    begun = time.process_time()
     rank, world = _place()
     names = [name for name, _ in model.named_parameters()]
     parameters = [parameter for _, parameter in model.named_parameters()]
@@ -224,7 +225,7 @@ def train(
             for number, visitors in enumerate(_batches(data, options, progress.epoch)):
                 if number < progress.batch:
                     continue
-                if time.monotonic() - begun > options.seconds:
+                if time.process_time() - begun > options.seconds * torch.get_num_threads():
                     progress.ended = "time"
                     log.warning("training stopped by its time budget at step %d", progress.step)
                     break

@@ -8,6 +8,7 @@ shipped); models learn from the rest. Leave-one-out leaks later visitors' choice
 histories; it is used only to compare with the literature.
 """
 
+import json
 import logging
 import os
 import resource
@@ -26,7 +27,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from components.contracts.artefacts import Layout
+from components.contracts.artefacts import Layout, write_json
 from components.contracts.errors import ParamsError, SourceError
 from components.contracts.params import Positive, Section, Share
 from components.data.parquet import write_frame
@@ -108,7 +109,7 @@ class SequencesSettings(Section):
         text_neighbours: products alike in text that share co-visits.
     """
 
-    seeds: list[int] = [7, 8]
+    seeds: tuple[int, ...] = (7, 8)
     processes: Positive = 2
     per_generator: Positive = 40
     fit_visitors: Positive = 14000
@@ -485,7 +486,8 @@ def run(
     Args:
         interactions: Parquet with user_id, item_id, position.
         items: Parquet with item_id and any text columns; identifiers alone are used without.
-        out: the report; with `predict_only` only what the fit cost and chose.
+        out: the report, with `fit_seconds` and the like unless it lies in the checkout's
+            `reports/`; with `predict_only` only what the fit cost and chose.
         slates: Parquet `user_id, view, rank, item_id` of the shipped ranking, 20 deep; the views
             `removed` and `kept`, and with `_refit` those of the models refitted on validation too.
         predict_only: the file has no test products: its last ones choose, and slates are written.
@@ -532,13 +534,24 @@ def run(
         "valid_ndcg@10": [result.judged for result in results],
         "transformer_valid_ndcg@10": [result.curve for result in results],
     }  # fmt: skip
+    committed = layout.reports in Path(out).resolve().parents
     rows = [] if predict_only else report_rows(file, results, seeds, settings)
     write_report(
         Path(out), protocol="P2 sequential, leave-one-out", dataset=Path(interactions).parent.name,
         split="last product test, last but one validation, the rest train; full ranking",
         cut_off="none: leave-one-out", n=0 if predict_only else len(file.sequences),
-        seed=seeds[0], rows=rows, settings=settings.model_dump(), **cold, **cost,
+        seed=seeds[0], rows=rows, settings=settings.model_dump(), **cold,
+        **({} if committed else cost),
     )  # fmt: skip
+    if committed:
+        _keep_timings(layout, cost)
+
+
+def _keep_timings(layout: Layout, cost: dict[str, Any]) -> None:
+    """Committed reports hold no timings: what differs from run to run goes to `var`."""
+    path = layout.var / "timings.json"
+    held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    write_json(path, {**held, "bench_sequences": cost})
 
 
 def report_rows(
