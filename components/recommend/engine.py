@@ -570,7 +570,8 @@ class RecommendEngine:
         text[at] = 0.0
         if self.state is None or at >= self._n_state or not self.state.rankable[at]:
             return text
-        out = 0.6 * text
+        out = text.copy()
+        out[: self._n_state][self.state.rankable] *= 0.6
         for matrix in (self.state.neighbours, self.state.companions):
             row = matrix[[at]]
             if row.nnz:

@@ -1,8 +1,8 @@
 """The shop in dense form, and the question every window asks of it.
 
 In: accepted tables. Out: `ShopData` (log, product facts, exposures), the shop's state before a
-week, and the first basket of each visitor from a week on. Training and evaluation share these, so that a
-training window is an earlier evaluation and nothing else.
+week, and the first basket of each visitor from a week on. Training and evaluation share these, so
+that a training window is an earlier evaluation and nothing else.
 """
 
 from dataclasses import dataclass

@@ -1,0 +1,218 @@
+"""The engine: hard filters, live events, cold starts, fallbacks, rules, and reasons that hold."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from components.contracts.errors import ArtefactError, UnknownProductError
+from components.contracts.messages import Filters
+from components.contracts.records import BasketAdd, BasketRemove, Click, Purchase
+from components.data.catalogue import Catalogue
+from components.recommend.engine import RecommendEngine, read_session
+from components.recommend.reasons import cite, falls
+from components.recommend.slate import Rule, SlatePolicy
+from tests.unit.recommend.small_engine import NOW, artefacts, catalogue, engine, product
+
+
+def ids(slate) -> list[str]:
+    return [p.product_id for p in slate.products]
+
+
+def event(cls, product_id: str, at: datetime = NOW, visitor: str = "v01", **more):
+    return cls(event_id=f"{cls.__name__}-{product_id}-{at.timestamp()}", at=at,
+               visitor_id=visitor, product_id=product_id, **more)  # fmt: skip
+
+
+def test_a_known_visitor_gets_the_own_group_first_with_origins_and_chances():
+    slate = engine().recommend("v01", [], now=NOW, limit=5)
+    assert len(slate.products) == 5
+    assert [p.rank for p in slate.products] == [1, 2, 3, 4, 5]
+    assert sum(int(p.product_id[1:]) % 4 == 1 for p in slate.products[:3]) == 3
+    assert all(p.origin and p.reasons for p in slate.products)
+    assert slate.products[0].origin[0] == "repeat"
+    chances = [p.purchase_probability for p in slate.products]
+    assert all(0 < c < 1 for c in chances)
+    assert all(a >= b for a, b in pairwise(chances))
+    assert set(slate.degraded) == {"sasrec", "text_vectors"}
+
+
+def test_two_visitors_differ_and_the_same_call_repeats():
+    one = engine()
+    assert ids(one.recommend("v01", [], now=NOW)) != ids(one.recommend("v02", [], now=NOW))
+    assert one.recommend("v01", [], now=NOW) == one.recommend("v01", [], now=NOW)
+
+
+def test_a_basket_add_and_a_purchase_take_the_product_away_at_once():
+    one = engine()
+    first = ids(one.recommend("v01", [], now=NOW))[0]
+    for kind in (BasketAdd, Purchase):
+        assert first not in ids(one.recommend("v01", [event(kind, first)], now=NOW))
+    later = NOW + timedelta(days=12)
+    assert first in ids(one.recommend("v01", [event(Purchase, first)], now=later))
+    removed = [event(BasketAdd, first), event(BasketRemove, first, NOW + timedelta(seconds=5))]
+    assert first in ids(one.recommend("v01", removed, now=NOW + timedelta(minutes=1)))
+
+
+def test_a_click_changes_the_next_answer_for_a_stranger():
+    one = engine()
+    before = ids(one.recommend("stranger", [], now=NOW, limit=6))
+    after = one.recommend("stranger", [event(Click, "p02")], now=NOW, limit=6)
+    assert ids(after) != before
+    assert sum(int(p[1:]) % 4 == 2 for p in ids(after)[:4]) >= 3
+    assert after.products[0].origin[-1] == "session"
+    assert after.products[0].reasons[0].kind == "session"
+
+
+def test_order_doubles_zones_and_late_arrivals_do_not_matter():
+    one = engine()
+    far = timezone(timedelta(hours=9))
+    events = [event(Click, "p02"), event(Click, "p06", NOW - timedelta(hours=2))]
+    moved = [e.model_copy(update={"at": e.at.astimezone(far)}) for e in reversed(events)]
+    expected = one.recommend("v01", events, now=NOW)
+    assert one.recommend("v01", [*moved, *events], now=NOW) == expected
+    ahead = event(Click, "p02", NOW + timedelta(hours=3))
+    assert one.recommend("v01", [ahead], now=NOW).products
+
+
+def test_events_of_the_future_count_as_now():
+    session = read_session([event(Purchase, "p01", NOW + timedelta(days=3))], NOW)
+    assert list(session.bought.values()) == [
+        read_session([event(Purchase, "p01")], NOW).bought["p01"]
+    ]
+
+
+def test_a_new_product_is_rankable_at_once_from_its_text():
+    one = engine()
+    new = product(1, product_id="new", title="bread number 1 with rye")
+    assert "new" not in ids(one.recommend("v01", [], now=NOW, limit=31))
+    one.upsert([new])
+    slate = one.recommend("v01", [], now=NOW, limit=32)
+    place = ids(slate).index("new")
+    assert slate.products[place].origin == ("content",)
+    other = one.recommend("v02", [], now=NOW, limit=32)
+    assert place < ids(other).index("new")
+    assert one.affinity("v01", [], ["new", "nothing"], now=NOW)[1] == 0
+    assert "new" in ids(one.similar("p01", limit=5))
+
+
+def test_an_update_withdraws_and_reprices():
+    one = engine()
+    first = ids(one.recommend("v01", [], now=NOW))[0]
+    number = int(first[1:])
+    one.upsert([product(number, available=False)])
+    assert first not in ids(one.recommend("v01", [], now=NOW))
+    one.upsert([product(number, price_minor=1)])
+    assert one.recommend("v01", [], now=NOW).products[0].price_minor == 1
+
+
+def test_filters_exclusions_and_repeatability_are_hard():
+    one = engine()
+    slate = one.recommend("v01", [], now=NOW, filters=Filters(price_max=150), limit=10)
+    assert slate.products
+    assert all(p.price_minor <= 150 for p in slate.products)
+    assert "filters" in slate.degraded
+    nothing = one.recommend("v01", [], now=NOW, filters=Filters(price_max=1), limit=10)
+    assert nothing.products == ()
+    assert "filters" in nothing.degraded
+    first = ids(one.recommend("v01", [], now=NOW))[0]
+    assert first not in ids(one.recommend("v01", [], now=NOW, exclude={first}))
+    one.upsert([product(int(first[1:]), repeatable=False)])
+    assert first not in ids(one.recommend("v01", [], now=NOW))
+
+
+def test_never_empty_even_when_all_is_in_the_basket():
+    goods = Catalogue.from_products([product(1), product(2)])
+    one = RecommendEngine.from_catalogue(goods)
+    events = [event(BasketAdd, "p01"), event(BasketAdd, "p02")]
+    assert len(one.recommend(None, events, now=NOW).products) == 2
+    gone = RecommendEngine.from_catalogue(Catalogue.from_products([product(1, available=False)]))
+    assert len(gone.recommend(None, [], now=NOW).products) == 1
+
+
+def test_without_a_ranker_habit_content_and_popularity_answer():
+    history = {"a": [event(Purchase, "p04", NOW - timedelta(days=d), "a") for d in (3, 10, 17)]}
+    one = RecommendEngine.from_catalogue(catalogue(), history)
+    slate = one.recommend("a", [], now=NOW)
+    assert slate.degraded == ("ranker",)
+    assert ids(slate)[0] == "p04"
+    assert slate.products[0].origin[0] == "repeat"
+    assert len(one.history("a")) == 3
+    strangers = one.recommend(None, [], now=NOW, limit=8).products
+    assert len({p.category for p in strangers}) >= 3
+
+
+def test_pins_boosts_and_blocks_hold_between_their_dates():
+    start, end = NOW - timedelta(days=1), NOW + timedelta(days=1)
+    rules = (
+        Rule("pin", ("p30",), rank=2, starts_at=start, ends_at=end),
+        Rule("block", ("p01",), starts_at=start, ends_at=end),
+        Rule("boost", ("p03",), amount=20.0, starts_at=start, ends_at=end, surfaces=("home",)),
+    )
+    one = engine(rules=rules)
+    slate = one.recommend("v01", [], now=NOW)
+    assert ids(slate)[1] == "p30"
+    assert slate.products[1].origin[0] == "pinned"
+    assert "p01" not in ids(slate)
+    assert ids(slate)[0] == "p03"
+    assert ids(one.recommend("v01", [], now=end + timedelta(hours=1)))[1] != "p30"
+    assert ids(one.recommend("v01", [], now=NOW, surface="basket"))[0] != "p03"
+
+
+def test_exploration_logs_true_propensities():
+    one = engine(policy=SlatePolicy(exploration=0.5))
+    for number in range(6):
+        one.upsert([product(1, product_id=f"new{number}", title=f"tea special {number}")])
+    shown = 0
+    for visitor in range(40):
+        slate = one.recommend(f"v{visitor:02d}", [], now=NOW, limit=6)
+        assert all(0 < p <= 1 for p in slate.propensities)
+        for card, chance in zip(slate.products, slate.propensities, strict=True):
+            if "exploration" in card.origin:
+                shown += 1
+                assert any(chance == pytest.approx(0.5 / left) for left in range(1, 7))
+    assert 15 < shown < 75
+
+
+def test_explanations_are_counterfactual():
+    one = engine()
+    checked = 0
+    for number in range(12):
+        visitor = f"v{number:02d}"
+        for card in one.recommend(visitor, [], now=NOW, limit=3).products:
+            found = cite(one, visitor, card.product_id, [], now=NOW)
+            if found is not None:
+                checked += 1
+                assert falls(found.rank, found.rank_without)
+                reasons = one.explain(visitor, card.product_id, [], now=NOW)
+                assert reasons[0].counterfactual_rank == found.rank_without
+                assert reasons[0].evidence
+                known = {p.event_id for p in one.history(visitor)}
+                assert set(reasons[0].evidence) <= known
+    assert checked >= 20
+
+
+def test_unknown_products_and_altered_artefacts_are_named(tmp_path):
+    one = engine()
+    with pytest.raises(UnknownProductError):
+        one.similar("nothing")
+    with pytest.raises(UnknownProductError):
+        one.explain("v01", "nothing", [], now=NOW)
+    import shutil
+
+    shutil.copytree(artefacts(), tmp_path / "a")
+    with (tmp_path / "a" / "train_ranker" / "model_0.txt").open("a") as handle:
+        handle.write("\n")
+    with pytest.raises(ArtefactError, match="differs"):
+        RecommendEngine.load(tmp_path / "a", catalogue=catalogue())
+
+
+def test_affinity_is_in_bounds_and_follows_the_visitor():
+    values = engine().affinity("v01", [], ["p01", "p02", "x"], now=NOW.astimezone(UTC))
+    assert values.dtype == np.float32
+    assert values.min() >= 0
+    assert values.max() <= 1
+    mine = engine().affinity("v01", [], [p.product_id for p in catalogue()], now=NOW)
+    assert mine[1::4].mean() > 1.25 * mine[2::4].mean()
+    assert mine[1::4].min() > mine[2::4].max()
