@@ -75,7 +75,7 @@ def is_built(version: str) -> bool:
 def build(layout: Layout, release: Release, version: str) -> None:
     """Stage code and release, and run `bentoml build` on them."""
     layout.var.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".bento-", dir=layout.var) as name:
+    with tempfile.TemporaryDirectory(prefix="bento-", dir=layout.var) as name:
         staging = Path(name)
         for file in code_files(layout.root):
             (staging / file).parent.mkdir(parents=True, exist_ok=True)
