@@ -284,11 +284,20 @@ class TextEncoder(_Batched):
         return torch.nn.functional.normalize(mean, dim=-1)  # (B, D)
 
     def embed(self, rows: Sequence[Sequence[int]]) -> "torch.Tensor":
-        """Return unit rows with gradients for lists of token ids, (B, D)."""
+        """Return unit rows with gradients for lists of token ids, (B, D), in their order.
+
+        Rows of like length go through the body together, so little is spent on padding.
+        """
         import torch
 
-        ids, mask = padded(rows)
-        return self.pooled(torch.from_numpy(ids), torch.from_numpy(mask))
+        parts, order = [], []
+        for batch in length_sorted_batches([len(row) for row in rows]):
+            ids, mask = padded([rows[i] for i in batch])
+            parts.append(self.pooled(torch.from_numpy(ids), torch.from_numpy(mask)))
+            order.append(batch)
+        place = np.empty(len(rows), np.int64)
+        place[np.concatenate(order)] = np.arange(len(rows))
+        return torch.cat(parts)[torch.from_numpy(place)]  # (B, D)
 
     def _forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> FloatArray:
         import torch

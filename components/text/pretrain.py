@@ -105,6 +105,20 @@ def special_ids(encoder: TextEncoder) -> tuple[frozenset[int], int | None]:
     return frozenset(special), None
 
 
+def bucketed(
+    lengths: np.ndarray, batch_size: int, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Cut all rows into batches of like length, in random order, rows of one length shuffled.
+
+    >>> sizes = bucketed(np.array([1, 9, 1, 9]), 2, np.random.default_rng(0))
+    >>> sorted(sorted(batch.tolist()) for batch in sizes)
+    [[0, 2], [1, 3]]
+    """
+    order = np.lexsort((generator.random(len(lengths)), lengths))
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    return [batches[i] for i in generator.permutation(len(batches))]
+
+
 def train_tokens(
     encoder: TextEncoder, texts: Sequence[str], params: PretrainParams, *, train_embeddings: bool
 ) -> list[float]:
@@ -129,14 +143,13 @@ def train_tokens(
     )
     head_optimiser = optimiser_of([head], learning_rate=1e-3, weight_decay=0.0)
     losses: list[float] = []
-    order = generator.permutation(len(rows))
-    at = 0
+    lengths = np.array([len(row) for row in rows])
+    queue: list[np.ndarray] = []
     for step in range(params.steps):
         alone = step < params.head_steps
-        if at + params.batch_size > len(order):
-            order, at = generator.permutation(len(rows)), 0
-        batch = order[at : at + params.batch_size]
-        at += params.batch_size
+        if not queue:
+            queue = bucketed(lengths, params.batch_size, generator)
+        batch = queue.pop()
         ids, mask = padded([rows[i] for i in batch])
         if causal:
             targets = next_token_targets(ids, mask)
@@ -200,7 +213,7 @@ def results_of(
     on_valid = score_tasks(valid, vectors, catalogue)
     on_test = score_tasks(test, vectors, catalogue)
     return {
-        "choice": round(choice_score(on_valid), 6),
+        "choice": round(choice_score(valid, vectors, catalogue), 6),
         "digest": catalogue_vectors(vectors, catalogue).digest(),
         "valid": {
             task: {name: round(float(np.mean(rows)), 6) for name, rows in values.items()}
