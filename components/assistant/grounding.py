@@ -97,7 +97,7 @@ _NOT = re.compile(
     r"\b(?:don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|not (?:from|by|in|made of|made from|the|a|an)|nothing (?:from|by|in|with|made of)|nothing(?! else)|does not (?:have|contain|include)|none (?:from|by|of|in|with)|won't (?:buy|wear|have)|remove (?:all|the|any)?|never(?: again)?|except(?: for)?|everything but|anything but|cannot stand|allergic to|can't stand|rather than|other than|apart from|instead of|filter out|excluding|leave out|avoiding|rule out|without|exclude|besides|dislike|neither|free of|detest|aren't|avoid|minus|isn't|hate|skip|not|non|nor|no)\b"
 )
 _FREE_OF = re.compile(
-    r"\b(?:(?:does|do|need|needs)(?: not|n't)? (?:need |have )?to be|(?:doesn't|don't|needn't|does not|do not|don't|needs not|need not) (?:really )?(?:need to |have to |necessarily )?be|doesn't (?:have to|need to) be|don't (?:have to|need to) be|not necessarily|no need (?:for|to be|for it to be|for them to be)|don't care (?:about|if|whether)(?: it's| it is| they are| the| they're)?|doesn't matter(?: if| whether)?(?: it's| it is)?|never mind(?: about)?(?: the)?|forget(?: about)?(?: the)?|ignore(?: the)?|drop(?: the)?|lift(?: the)?|scrap(?: the)?|lose(?: the)?|leave off(?: the)?|any|whatever|no (?:particular|specific)|regardless of|irrespective of|remove(?: the)?|take off(?: the)?|clear(?: the)?|without the|no longer(?: needs?)?(?: to be)?|delete(?: the)?)\b"
+    r"\b(?:(?:does|do|need|needs)(?: not|n't)? (?:need |have )?to be|(?:doesn't|don't|needn't|does not|do not|don't|needs not|need not) (?:really )?(?:need to |have to |necessarily )?be|doesn't (?:have to|need to) be|don't (?:have to|need to) be|not necessarily|no need (?:for|to be|for it to be|for them to be)|don't care (?:about|if|whether)(?: it's| it is| they are| the| they're)?|doesn't matter(?: if| whether)?(?: it's| it is)?|never mind(?: about)?(?: the)?|forget(?: about)?(?: the)?|ignore(?: the)?|drop(?: the)?|lift(?: the)?|scrap(?: the)?|lose(?: the)?|leave off(?: the)?|regardless of|irrespective of|remove(?: the)?|take off(?: the)?|clear(?: the)?|no longer(?: needs?)?(?: to be)?|delete(?: the)?)\b"
 )
 _FIELD_WORDS: dict[str, tuple[str, ...]] = {
     "price": ("price", "budget", "cost", "money", "price limit", "price range", "spending", "price cap", "price filter", "budget limit", "price restriction", "max price", "limit"),
@@ -138,6 +138,18 @@ _PROMOTION = re.compile(
 _IN_STOCK = re.compile(
     r"\b(?:in stock|available (?:now|today|right now|immediately)|currently available|ready to ship|that(?:'s| is| are) available|not sold out)\b"
 )
+_ASKING = re.compile(
+    r"^.*?\b(?:look(?:ing)? for|search(?:ing)? for|in the market for|interested in|shopping for)\b"
+)
+_ABOUT_PREPOSITION = re.compile(
+    r"\b(?:for|in|with|to|that|which|on|at|from|of|about|under|below|made)\b"
+)
+_IDLE = frozenset(
+    "idea clue problem worry rush hurry matter doubt longer way experience preference specific particular restriction trouble sure".split()
+)
+_GENERIC = frozenset(
+    "gear stuff equipment accessory clothes clothing device gadget tool food snack thing material apparel supply essential idea".split()
+)
 _TO_DO = re.compile(
     r"\b(?:something|anything|some ?thing|a thing|thing|things|machine|tool|device|gadget|what do i need|one)\b(?: \w+)? (?:to|that can|which can|i can|that|for) (?:can )?(\w+?)(?:ing|s)?\b(?=(.*))"
 )
@@ -163,6 +175,7 @@ class Reading:
     unknown_currencies: tuple[str, ...] = ()
     parts: tuple[tuple[Constraint, ...], ...] = ()
     superlative: tuple[str, str] | None = None
+    head: tuple[str, ...] = ()
     text: str = ""
 
     @property
@@ -436,8 +449,19 @@ class Lexicon:
             corrected=tuple(corrected),
             unknown_currencies=money.unknown_currencies,
             superlative=superlative,
+            head=self._head(text, terms),
             text=text,
         )
+
+    def _head(self, text: str, terms: Sequence[str]) -> tuple[str, ...]:
+        """Return the word that says what is wanted: the last content word before "for", "in", "with"."""
+        before = _ABOUT_PREPOSITION.split(_ASKING.sub("", text), maxsplit=1)[0]
+        words = [t.stem for t in tokens_of(before) if t.is_word]
+        mine = [w for w in dict.fromkeys(self.correct(w) or w for w in words) if w in terms]
+        named = [w for w in mine if w not in _GENERIC]
+        if not named:
+            return tuple(mine[-1:])
+        return tuple(named[-1:])
 
     def attribute_like(self, pattern: str) -> str | None:
         """Return the numeric attribute whose name holds one of the stems, or None."""
@@ -546,7 +570,7 @@ class Lexicon:
         choice = "|".join(sorted((re.escape(n) for n in names), key=lambda n: (-len(n), n)))
         tail = r"(?:\s*(?:limit|filter|constraint|requirement|restriction|preference|cap))?"
         patterns = (
-            rf"{_FREE_OF.pattern}\s*(?:the |my |a |about |that |having )*(?P<f>{choice})\b{tail}(?!\s*(?:is|from|the basket|to))",
+            rf"(?:{_FREE_OF.pattern}|\b(?:any|whatever|no (?:particular|specific)|without the)\b)\s*(?:the |my |a |about |that |having )*(?P<f>{choice})\b{tail}(?!\s*(?:is|from|the basket|to))",
             rf"\b(?P<f>{choice})\s*(?:isn't|is not|does not|doesn't|don't|do not|isn't really|is no longer) (?:matter|important|relevant|an issue|a problem|a concern|required|necessary)",
             rf"\b(?:no|without) (?:the |a )?(?P<f>price|budget|color|size|brand|rating|star) ?(?:limit|filter|constraint|requirement|restriction|preference|cap)",
             rf"\bany (?P<f>{choice})\b(?: is (?:fine|ok|good)| will do| works)?",
@@ -613,7 +637,7 @@ class Lexicon:
                     and token.stem not in STOPWORDS
                     and not (token.text.isdigit() and len(token.text) < 4)
                 ):
-                    if scope is not None and scope[0] == "not":
+                    if scope is not None and scope[0] == "not" and token.stem not in _IDLE:
                         out.append(
                             (token.start, Constraint(field="terms", op="not", values=(token.stem,)))
                         )

@@ -132,7 +132,9 @@ def gloss(text: str) -> str:
     >>> gloss("第二个加入购物车")
     'the second one add to basket'
     """
-    text = _ADDRESS.sub(" ", without_markup(_SCRIPT.sub(" ", clean(text)))).casefold()
+    text = re.sub(r"<=?\s*(?=[€$£¥]?\d)", " under ", clean(text))
+    text = re.sub(r">=?\s*(?=[€$£¥]?\d)", " over ", text)
+    text = _ADDRESS.sub(" ", without_markup(_SCRIPT.sub(" ", text))).casefold()
     text = text.replace("’", "'").replace("‘", "'").replace("“", '"').replace("”", '"')
     if not is_chinese(text):
         return text

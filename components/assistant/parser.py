@@ -8,12 +8,14 @@ was shown, the basket and the catalogue, so that a command never holds words for
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Literal
 
 from components.assistant import rules
 from components.assistant.context import Context
 from components.assistant.grounding import Reading
 from components.assistant.language import digits_for_words, gloss, is_chinese, stem, tokens_of
+from components.assistant.money import to_home
 from components.assistant.references import Pointed, References
 from components.assistant.safety import addresses_machine, asks_about_others, safe_words
 from components.assistant.shelf import attribute_of, fit, price_of
@@ -185,6 +187,17 @@ class _Turn:
         ):
             if pattern.search(bare):
                 return self.out(Converse(about=about))
+        if self.state.last_kind == "profile_view" and _ERASE.search(bare):
+            return self.out(ForgetMe())
+        if (
+            self.state.last_kind == "basket_set"
+            and re.match(r"^(?:and|plus|also|then)\b", bare)
+            and rules.intent_of(text) is None
+            and self.quantity_said(bare)
+        ):
+            added = self.do_basket_add(f"add {bare}", self.reading)
+            if added is not None and all(isinstance(a, BasketSet) for a in added):
+                return self.out(*added)
         pieces = rules.clauses(text)
         if len(pieces) > 1:
             several = self.several(pieces)
@@ -229,7 +242,9 @@ class _Turn:
         body = _LEAD_IN.sub("", self.text.strip(" .!?"))
         number = _ONLY_NUMBER.match(body)
         if number and not self.reading.field("size"):
-            return self.set_quantity(str(last), int(number.group(1)))
+            return self.set_quantity(
+                str(last), 1 if number.group(1) == "one" else int(number.group(1))
+            )
         if re.search(r"\b(?:more|another|extra|additional)\b", body) and self.targets_last(body):
             count = re.search(r"\b(\d{1,4})\b", body)
             return [
@@ -248,6 +263,10 @@ class _Turn:
         if corrective and options and plain and not self.reading.terms:
             return self.change_variant(self.text, self.reading)
         return None
+
+    def quantity_said(self, text: str) -> bool:
+        """Whether a message begins with how many: "and 2 of the red ones"."""
+        return re.match(r"^(?:and|plus|also|then)\s+(?:also\s+)?\d{1,3}\s+[a-z]", text) is not None
 
     def targets_last(self, body: str) -> bool:
         """Whether "one more" means the product added last: nothing else is named."""
@@ -1289,12 +1308,20 @@ class _Turn:
                 return [
                     Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_set")
                 ]
-            if (
-                not is_act
-                and pointed.how in ("description",)
-                and not re.search(r"\b(?:the|that|this|it)\b", text)
-            ):
-                return None
+            if not is_act and not re.search(r"\b(?:buy|order|purchase|take)\b", text):
+                confident = pointed.how in ("id", "place", "focus", "other", "all") or (
+                    pointed.how == "title"
+                    and self.refs.by_title(cleaned, self.c.raw, ids, least=0.6) is not None
+                )
+                pointing = pointed.how in ("description", "superlative") and re.search(
+                    r"\bthe (?:\w+ ){1,2}ones?\b|\bthat\b|\bthis\b", text
+                )
+                if not confident and not pointing:
+                    return None
+            if len(ids) > 1 and pointed.how not in ("place", "all", "superlative"):
+                best = self.refs.by_superlative(text, ids)
+                if best is not None:
+                    ids, pointed = best.product_ids[:1], best
             if len(ids) > 1 and pointed.how not in ("place", "all", "superlative"):
                 return [
                     Clarify(about="which_product", choices=tuple(ids[:6]), subject="basket_set")
@@ -1561,9 +1588,10 @@ class _Turn:
             and re.search(r"est\b|\bmost\b", self.text)
         ):
             sort = ("-" if reading.superlative[1] == "high" else "") + reading.superlative[0]
-        return Search(
-            query=" ".join(reading.terms)[:1000], constraints=self.hard(reading), sort=sort
-        )
+        constraints = self.hard(reading)
+        if reading.head and not reading.names_kind:
+            constraints = (*constraints, Constraint(field="terms", values=reading.head))
+        return Search(query=" ".join(reading.terms)[:1000], constraints=constraints, sort=sort)
 
     def about_products(self) -> list[Any] | None:
         """Search or refine; None where the message says nothing about products."""
@@ -1578,6 +1606,14 @@ class _Turn:
         has_search = bool(state.ledger or state.terms or state.shown)
         if has_search and rules.MORE.match(text.strip()):
             return [Refine(more=True)]
+        limit = next((c for c in state.constraints if c.field == "price"), None)
+        bare_number = re.match(
+            r"^(\d{1,7})(?: (?:then|instead|please|rather))?$", _LEAD_IN.sub("", text.strip(" .!?"))
+        )
+        if limit is not None and bare_number and reading.field("size") is None:
+            value = to_home(Decimal(bare_number.group(1)), None, self.c.currency, {})
+            if value is not None:
+                return [Refine(add=(limit.model_copy(update={"values": (value,)}),))]
         relative = self.relative(text, reading)
         if relative is not None and has_search:
             return relative
@@ -1826,7 +1862,10 @@ _LEAD_IN = re.compile(
     r"|not that|on second thought|let's make (?:it|that)|i want|i'd like|i need|please)(?![\w'])[\s,.!]*)+"
 )
 _ONLY_NUMBER = re.compile(
-    r"^(?:just |only )?(\d{1,4})(?: (?:of (?:them|those|it|these|that)|pieces?|please|instead|pairs?|in total|then))*$"
+    r"^(?:just |only )?(\d{1,4}|one)(?: (?:of (?:them|those|it|these|that)|pieces?|please|instead|pairs?|in total|then))*$"
+)
+_ERASE = re.compile(
+    r"^(?:please |ok,? |then |now )*(?:erase|delete|forget|remove|wipe|clear)(?: all(?: of)?)?(?: it| that| this| everything| all| them)?(?: please| then| now)?$"
 )
 _PRONOUN_ONLY = re.compile(r"\b(?:it|this one|that one|them)\b")
 

@@ -155,9 +155,7 @@ class References:
     def _source(self, gloss: str) -> tuple[str, ...]:
         if len(self.shown) > 1:
             return self.shown
-        if self.listed and (_PLACE.search(gloss) or _GROUP.search(gloss)):
-            return self.listed
-        return self.shown or self.listed
+        return self.listed or self.shown
 
     def by_superlative(self, gloss: str, pool: Sequence[str] | None = None) -> Pointed | None:
         """Resolve "the cheaper one", "the best rated", "the lightest" among what was shown."""

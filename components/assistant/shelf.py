@@ -327,6 +327,15 @@ class Shelf:
         soft = [c for c in constraints if not c.hard] + list(prefer)
         has_kind = any(c.field in ("category", "type") and c.op == "is" for c in hard)
         scores = self.text_scores(terms)
+        named = [c for c in hard if c.field == "terms" and c.op == "is"]
+        absent = [c for c in named if not any(self.knows_word(str(v)) for v in c.values)]
+        if absent:
+            rest = [c for c in hard if c not in absent]
+            near = [h for h in self.allowed(rest) if h.product_id not in exclude]
+            words = tuple(str(v) for c in absent for v in c.values)
+            if not near:
+                return self._relax(rest, scores, soft, affinity, min(limit, 4), exclude, words)
+            return self._nearest_to_words(near, terms, soft, affinity, limit, words)
         hits = [h for h in self.allowed(hard) if h.product_id not in exclude]
         unmatched = tuple(t for t in terms if not self.knows_word(t))
         if terms and hits:
@@ -336,10 +345,11 @@ class Shelf:
                 structured = [
                     c for c in hard if c.field not in ("in_stock", "price", "rating", "promotion")
                 ]
-                matched = [h for h in matched if scores[h.product_id] >= 0.6 * best]
+                if not named:
+                    matched = [h for h in matched if scores[h.product_id] >= 0.6 * best]
                 if not matched and structured and not unmatched:
                     matched = hits
-                if matched and best >= 0.25:
+                if matched and (best >= 0.25 or named):
                     return Found(
                         self._order(matched, scores, sort, soft, affinity)[:limit],
                         len(matched),

@@ -141,7 +141,7 @@ class DialogueState(Message):
             "focus": tuple(focus),
             "seen": tuple(dict.fromkeys((*self.seen, *ids))),
         }
-        if len(shown) > 1:
+        if shown:
             update["listed"] = shown
         return self.model_copy(update=update)
 
