@@ -27,6 +27,7 @@ from components.assistant.results import Item, Result
 from components.assistant.safety import safe_title
 from components.assistant.shelf import Shelf
 from components.assistant.state import DialogueState, public_constraints
+from components.assistant.tools import command_of
 from components.contracts.messages import (
     Claim,
     Confirmation,
@@ -133,6 +134,20 @@ class Assistant:
                 )
             return response
 
+    def call(
+        self, name: str, arguments: Mapping[str, Any], *, visitor_id: str, session_id: str
+    ) -> TurnResponse:
+        """Run one tool for a visitor, as a turn of the session without words.
+
+        Raises:
+            ToolError: unknown tool, or arguments that its schema refuses.
+        """
+        command = command_of(name, arguments)
+        request = TurnRequest(session_id=session_id, visitor_id=visitor_id)
+        with self._lock(f"{visitor_id}\n{session_id}"):
+            context = self.context(request)
+            return self._run(request, context, Parse((command,)), ())
+
     def _lock(self, name: str) -> threading.Lock:
         with self._locks_lock:
             lock = self._locks.setdefault(name, threading.Lock())
@@ -151,11 +166,13 @@ class Assistant:
                 degraded.append("llm")
         if parse is None:
             parse = self._parser.parse(context, confirm_id=request.confirm_id)
-        executor = Executor(
-            Tools(self.store, self._recommend, self._offers, self._reviews),
-            context,
-            request.session_id,
-        )
+        return self._run(request, context, parse, tuple(degraded))
+
+    def _run(
+        self, request: TurnRequest, context: Context, parse: Parse, degraded: tuple[str, ...]
+    ) -> TurnResponse:
+        tools = Tools(self.store, self._recommend, self._offers, self._reviews)
+        executor = Executor(tools, context, request.session_id)
         results = [
             self._facts(executor.run(command), parse, context) for command in parse.commands[:8]
         ]
@@ -164,7 +181,7 @@ class Assistant:
         self.store.session_put(
             request.session_id, request.visitor_id, state.model_dump(mode="json")
         )
-        return self._response(request, state, results, parse, reply, claims, tuple(degraded))
+        return self._response(request, state, results, parse, reply, claims, degraded)
 
     def context(self, request: TurnRequest) -> Context:
         """Read what the turn may look at, by the request's ids alone."""
