@@ -84,7 +84,7 @@ def operations(shop: Shop) -> OperationsResponse:
             "answers_not_logged": shop.journal.dropped,
             "products": health.products,
             "clock": health.clock,
-            "now": health.now,
+            "now": health.now[:16].replace("T", " "),
         },
     )
 

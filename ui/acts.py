@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What a click does: takes the tab, asks the service, returns the new tab. No widgets, no HTML."""
 
 import uuid
@@ -130,7 +131,7 @@ class Acts:
         number = int(data["number"])
         if number >= len(spans):
             return tab
-        return self._search(replace(tab, query=_without_spans(tab.query, [spans[number]])))
+        return self._search(replace(tab, query=without_spans(tab.query, [spans[number]])))
 
     def do_relax(self, tab: Tab, data: Data) -> Tab:
         """Drop the constraints that left nothing."""
@@ -146,12 +147,12 @@ class Acts:
             else:
                 filters = filters.model_copy(update={head: getattr(Filters(), head)})
         spans = [s for s in (tab.found.spans if tab.found else ()) if s.field in fields]
-        return self._search(replace(tab, filters=filters, query=_without_spans(tab.query, spans)))
+        return self._search(replace(tab, filters=filters, query=without_spans(tab.query, spans)))
 
     def do_clear(self, tab: Tab, _data: Data) -> Tab:
         """Remove every constraint and keep the other words."""
         spans = list(tab.found.spans) if tab.found else []
-        query = _without_spans(tab.query, spans) or tab.query
+        query = without_spans(tab.query, spans) or tab.query
         return self._search(replace(tab, filters=Filters(), query=query))
 
     def do_offer(self, tab: Tab, data: Data) -> Tab:
@@ -310,11 +311,11 @@ class Acts:
         return replace(self.do_memory(tab, {}), receipt=receipt)
 
 
-def _without_spans(query: str, spans: list[Any]) -> str:
+def without_spans(query: str, spans: list[Any]) -> str:
     """Return the query without some of its parts.
 
     >>> from components.contracts.messages import Span
-    >>> _without_spans("tea under $4", [Span(start=4, end=12, text="", field="price_max", value=400)])
+    >>> without_spans("tea under $4", [Span(start=4, end=12, text="", field="price_max", value=400)])
     'tea'
     """
     for span in sorted(spans, key=lambda s: -s.start):

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """The shop in the browser: Gradio blocks, and which act changes which of them.
 
 `python -m ui.app` listens on 127.0.0.1:7860, or SHELFWISE_UI_PORT. Everything shown comes from the
@@ -21,7 +22,7 @@ from gradio.themes import Base
 from components.contracts.errors import ServiceError, ShelfwiseError
 from components.contracts.messages import SuggestRequest, TurnRequest, TurnResponse
 from ui import cards, operations, panels
-from ui.acts import Acts
+from ui.acts import Acts, without_spans
 from ui.client import Client
 from ui.panels import Said
 from ui.state import Tab, Talk, guest, new_talk
@@ -117,6 +118,8 @@ def title(tab: Tab) -> str:
 
 
 def _relaxed(found: Any, name: str, tab: Tab) -> str:
+    if name == "query":
+        return f"“{without_spans(tab.query, list(found.spans))}”"
     span = next((s for s in found.spans if s.field == name), None)
     if span is not None:
         return cards.span_name(span, tab.currency, tab.language)

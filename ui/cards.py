@@ -370,7 +370,9 @@ def _way(way: Relaxation, response: SearchResponse, currency: str, language: str
     for field in way.drop:
         base = field.partition(".")[2] or field
         span = next((s for s in response.spans if s.field == field), None)
-        if span is not None:
+        if field == "query":
+            named.append(f"“{response.query}”")
+        elif span is not None:
             named.append(span_name(span, currency, language))
         else:
             value = getattr(response.understood, field, None)

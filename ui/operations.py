@@ -1,6 +1,7 @@
 # ruff: noqa: E501
 """The operations page: one glance says whether the shop is healthy and what to do."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -70,7 +71,7 @@ def _cost(timings: Mapping[str, Any]) -> str:
         return _table((), ())
     longest = max(float(cost["seconds"]) for cost in costs.values()) or 1.0
     rows = "".join(
-        f"<tr><td>{text(name)}</td><td style='width:45%'><div class='sw-meter' "
+        f"<tr><td class='sw-name'>{text(name)}</td><td style='width:45%'><div class='sw-meter' "
         f"style='width:{100 * float(cost['seconds']) / longest:.0f}%'></div></td>"
         f"<td class='sw-n'>{float(cost['seconds']):,.1f} s</td>"
         f"<td class='sw-n'>{text(_shown(cost.get('peak_mib', '')))} MiB</td></tr>"
@@ -141,9 +142,14 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
     return _table(("report", "model", "slice", "metric", "value", "95 % interval"), made, numbers=2)
 
 
+def _coded(line: str) -> str:
+    """Return a line of advice with its commands set as code."""
+    return re.sub(r"&#96;(.+?)&#96;", r"<code>\1</code>", text(line))
+
+
 def page(found: OperationsResponse, *, api_url: str) -> str:
     """Return the whole page."""
-    advice = "".join(f"<li>{text(line)}</li>" for line in found.advice)
+    advice = "".join(f"<li>{_coded(line)}</li>" for line in found.advice)
     links = "".join(
         f'<a href="{text(api_url)}/v1/operations/reports/{text(name)}" target="_blank" rel="noopener">{text(name)}</a>'
         for name in found.reports
@@ -156,7 +162,7 @@ def page(found: OperationsResponse, *, api_url: str) -> str:
         ),
     )  # fmt: skip
     return (
-        f'<main class="sw-ops" id="sw-ops-main"><div class="sw-state sw-{text(found.status)}" role="status">'
+        f'<div class="sw-ops" id="sw-ops-main"><div class="sw-state sw-{text(found.status)}" role="status">'
         f"<h2>{_HEADLINES[found.status]}</h2><ul>{advice}</ul></div><div class='sw-panels'>"
         f"{_panel('Serving now', _facts({'release': found.model_version, **found.traffic}))}"
         f"{_panel('Champion', _facts(found.champion))}{_panel('Challenger', _facts(found.challenger))}"
@@ -165,13 +171,13 @@ def page(found: OperationsResponse, *, api_url: str) -> str:
         f"{_panel('Figures of what is served', _figures(found.figures), is_wide=True)}"
         f"{_panel('Who was champion, and why', history, is_wide=True)}"
         f"{_panel('Reports', f'<div class=sw-links>{links}</div>' if links else _table((), ()), is_wide=True)}"
-        "</div></main>"
+        "</div></div>"
     )
 
 
 def trouble(detail: str) -> str:
     """Return the page when the service does not answer."""
     return (
-        '<main class="sw-ops"><div class="sw-state sw-broken" role="alert"><h2>The service does not '
-        f"answer</h2><p>{text(detail)} Start it with <code>shelfwise serve</code>.</p></div></main>"
+        '<div class="sw-ops"><div class="sw-state sw-broken" role="alert"><h2>The service does not '
+        f"answer</h2><p>{text(detail)} Start it with <code>shelfwise serve</code>.</p></div></div>"
     )

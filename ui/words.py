@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Every word the shop says, in English and Chinese; nothing here comes from data."""
 
 LANGUAGES = {"en": "EN", "zh": "中文"}
