@@ -79,8 +79,8 @@ def hellinger(counts: FloatArray, shares: FloatArray) -> FloatArray:
     Returns:
         (...) in [0, 1]; NaN where a row holds nothing.
 
-    >>> hellinger(np.array([5.0, 5.0]), np.array([0.5, 0.5]))
-    array(0.)
+    >>> float(hellinger(np.array([5.0, 5.0]), np.array([0.5, 0.5])))
+    0.0
     """
     whole = counts.sum(axis=-1, keepdims=True)
     with np.errstate(invalid="ignore", divide="ignore"):
