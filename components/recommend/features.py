@@ -305,7 +305,7 @@ class VisitorView:
 def normalised(matrix: sp.csr_matrix) -> sp.csr_matrix:
     """Scale rows to length 1; empty rows stay empty."""
     norm = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
-    return (sp.diags(1.0 / np.maximum(norm, 1e-9)) @ matrix).tocsr().astype(np.float32)
+    return sp.csr_matrix(sp.diags(1.0 / np.maximum(norm, 1e-9)) @ matrix, dtype=np.float32)
 
 
 def taste_matrix(own: GroupStats, n_visitors: int) -> sp.csr_matrix:
@@ -358,6 +358,11 @@ def view_visitors(log: Log, now: IntArray, week: IntArray, state: ShopState) -> 
     )
 
 
+def dense_product(left: sp.csr_matrix, right: sp.csr_matrix) -> FloatArray:
+    """Return the product of two sparse matrices as a dense float32 array."""
+    return sp.csr_matrix(left @ right).toarray().astype(np.float32, copy=False)
+
+
 def affinities(view: VisitorView, state: ShopState) -> dict[str, FloatArray]:
     """Score every product for each visitor from co-purchase alone: name to (B, V).
 
@@ -368,8 +373,8 @@ def affinities(view: VisitorView, state: ShopState) -> dict[str, FloatArray]:
     folded = np.asarray((taste @ state.svd) @ state.svd.T, dtype=np.float32)
     return {
         "svd": folded,
-        "neighbours": np.asarray((taste @ state.neighbours).todense(), dtype=np.float32),
-        "companions": np.asarray((view.last_basket @ state.companions).todense(), dtype=np.float32),
+        "neighbours": dense_product(taste, state.neighbours),
+        "companions": dense_product(view.last_basket, state.companions),
     }
 
 

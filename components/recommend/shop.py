@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -155,7 +156,7 @@ def cosine_neighbours(
     """
     n = matrix.shape[1]
     chosen = np.flatnonzero(keep)
-    columns = matrix.tocsc()[:, chosen].astype(np.float32)
+    columns: Any = sp.csc_matrix(matrix)[:, chosen].astype(np.float32)
     norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
     transposed = columns.T.tocsr()
     columns = columns.tocsr()
@@ -175,9 +176,8 @@ def cosine_neighbours(
         values.append(taken[row, column])
     if not rows:
         return sp.csr_matrix((n, n), dtype=np.float32)
-    return sp.csr_matrix(
-        (np.concatenate(values), (np.concatenate(rows), np.concatenate(targets))), shape=(n, n)
-    ).astype(np.float32)
+    weight = np.concatenate(values).astype(np.float32)
+    return sp.csr_matrix((weight, (np.concatenate(rows), np.concatenate(targets))), shape=(n, n))
 
 
 def item_factors(
@@ -193,7 +193,7 @@ def item_factors(
         passes: power iterations; three are plenty for ranking.
     """
     chosen = np.flatnonzero(keep)
-    part = matrix.tocsc()[:, chosen].tocsr().astype(np.float32)
+    part: Any = sp.csc_matrix(matrix)[:, chosen].tocsr().astype(np.float32)
     rank = min(dimensions, *part.shape)
     out = np.zeros((matrix.shape[1], max(rank, 1)), dtype=np.float32)
     if rank < 1 or part.nnz == 0:
@@ -308,7 +308,7 @@ def save_state(
         product_ids: ids in dense order.
         weeks: exposures kept from `state.week` on; earlier ones cannot be asked for.
     """
-    arrays: dict[str, np.ndarray] = {name: getattr(state, name) for name in _DENSE}
+    arrays: dict[str, Any] = {name: getattr(state, name) for name in _DENSE}
     arrays["place_share"] = state.place_share.astype(np.float16)
     arrays["usual"] = state.exposures.usual
     for name in _SPARSE:
@@ -334,14 +334,11 @@ def load_state(folder: Path) -> tuple[ShopState, tuple[str, ...]]:
         head = json.loads((folder / "products.json").read_text())
         with np.load(folder / STATE_NAME, allow_pickle=False) as held:
             n = len(head["product_ids"])
-            dense_parts = {name: held[name] for name in _DENSE}
-            dense_parts["place_share"] = dense_parts["place_share"].astype(np.float32)
-            sparse = {
-                name: sp.csr_matrix(
-                    tuple(held[f"{name}_{part}"] for part in ("data", "indices", "indptr")), (n, n)
-                )
-                for name in _SPARSE
-            }
+            parts: dict[str, Any] = {name: held[name] for name in _DENSE}
+            parts["place_share"] = parts["place_share"].astype(np.float32)
+            for name in _SPARSE:
+                held_parts = tuple(held[f"{name}_{x}"] for x in ("data", "indices", "indptr"))
+                parts[name] = sp.csr_matrix(held_parts, (n, n))
             shares = {int(w): held[f"shares_{w}"] for w in head["exposure_weeks"]}
             exposures = Exposures(shares, held["usual"])
     except (OSError, ValueError, KeyError) as error:
@@ -349,7 +346,5 @@ def load_state(folder: Path) -> tuple[ShopState, tuple[str, ...]]:
             f"{folder}: the shop's state cannot be read ({error}). "
             "Rebuild it with `shelfwise stage train_ranker`."
         ) from error
-    state = ShopState(
-        week=head["week"], trips_28=head["trips_28"], exposures=exposures, **dense_parts, **sparse
-    )
+    state = ShopState(week=head["week"], trips_28=head["trips_28"], exposures=exposures, **parts)
     return state, tuple(head["product_ids"])

@@ -121,7 +121,7 @@ def content_features(
     def table(group_of: IntArray, weight: NDArray[np.float64]) -> NDArray[np.float64]:
         width = int(group_of.max(initial=0)) + 1
         key = mine.visitor * width + group_of[mine.group]
-        return np.bincount(key, weight, b * width).reshape(b, width)
+        return np.bincount(key, weight, b * width).astype(np.float64).reshape(b, width)
 
     def recency(group_of: IntArray) -> NDArray[np.float64]:
         width = int(group_of.max(initial=0)) + 1

@@ -23,6 +23,7 @@ from components.recommend.train_ranker import FLOOR_FOLDER
 from components.stages.cold_products import evaluate_cold_products
 from components.stages.next_basket import (
     Answer,
+    Question,
     answer_of_ranker,
     ask,
     baselines,
@@ -37,6 +38,23 @@ from components.stages.next_basket import (
 ARTEFACT = "evaluate"
 SHIPPED = "shelfwise"
 log = logging.getLogger(__name__)
+
+
+def sequence_scores(
+    shop: ShopData, question: Question, layout: Layout, cut: CutOffs
+) -> Callable[[slice], Mapping[str, FloatArray]] | None:
+    """Return the Transformer's scores of a block of visitors, as serving computes them; or None."""
+    source = SequenceSource.load(layout.artefacts)
+    if source is None:
+        return None
+    before = shop.log.before(cut.test_from_week)
+
+    def scores(part: slice) -> Mapping[str, FloatArray]:
+        log = before.of_visitors(question.baskets.visitor[part], len(shop.visitor_ids))
+        size = part.stop - part.start
+        return {"sasrec": source.scores_of_log(log, size, shop.columns.product_ids)}
+
+    return scores
 
 
 def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: CutOffs) -> None:
@@ -56,19 +74,7 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
     floor = folder / FLOOR_FOLDER
     if floor.is_dir():
         answers["floor"], _, _ = answer_of_ranker(question, Ranker.load(floor), k)
-    source = SequenceSource.load(layout.artefacts)
-    extra: Callable[[slice], Mapping[str, FloatArray]] | None = None
-    if source is not None:
-
-        def extra(part: slice) -> Mapping[str, FloatArray]:
-            return {"sasrec": source.scores_of_log(
-                shop.log.before(cut.test_from_week).of_visitors(
-                    question.baskets.visitor[part], len(shop.visitor_ids)
-                ),
-                part.stop - part.start,
-                shop.columns.product_ids,
-            )}  # fmt: skip
-
+    extra = sequence_scores(shop, question, layout, cut)
     answers[SHIPPED], deep, recall = answer_of_ranker(question, Ranker.load(folder), k, extra=extra)
     head = {
         "dataset": f"{params.ingest.source}; {int(state.rankable.sum())} products with at least "

@@ -86,7 +86,7 @@ def ask(shop: ShopData, state: ShopState, cut: CutOffs, min_basket: int) -> Ques
         shop.log, cut.test_from_week, cut.last_week + 1, state.rankable, min_basket
     )
     before = shop.log.before(cut.test_from_week)
-    popularity = np.bincount(before.group, before.amount, shop.n_products)
+    popularity = np.bincount(before.group, before.amount, shop.n_products).astype(np.float64)
     mine = before.of_visitors(baskets.visitor, len(shop.visitor_ids))
     history, steps, ages = sequences_of(mine, len(baskets), cut.test_from_week - 1)
     return Question(
