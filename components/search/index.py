@@ -173,8 +173,8 @@ class LexicalIndex:
     def remove(self, rows: Sequence[int]) -> None:
         """Remove rows; gone when it returns."""
         with self._lock:
-            for row in rows:
-                self._writer.delete_documents_by_term("row", int(row))
+            query = self._tantivy.Query.term_set_query(self._schema, "row", [int(r) for r in rows])
+            self._writer.delete_documents_by_query(query)
             self._commit()
 
     def _commit(self) -> None:

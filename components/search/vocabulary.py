@@ -19,6 +19,7 @@ from components.data.filters import attribute_name
 from components.data.words import UNITS, fold, key, ngrams, stems, tokens
 from components.search.categories import CategoryModel
 from components.search.features import head_of
+from components.search.lexicon import load_lexicon
 
 LONGEST_PHRASE = 4
 _MAX_VALUES = 400  # an attribute with more values is text, not a choice
@@ -115,6 +116,7 @@ class Vocabulary:
         currencies: Counter[str] = Counter()
         titles: dict[str, str] = {}
         asked: Counter[str] = Counter()
+        synonyms: dict[str, int] = {}  # words that are not in the catalogue but have targets there
         own: list[tuple[list[str], set[tuple[str, str]]]] = []
         for product in products:
             carried: set[tuple[str, str]] = set()
@@ -171,8 +173,13 @@ class Vocabulary:
             last = name.split()[-1]
             if last in UNITS:
                 units[UNITS[last]].append(name)
+        for phrase, targets in load_lexicon().same.items():
+            if " " not in phrase and phrase not in counts.stem:
+                best = max((min(counts.stem[w] for w in stems(t)) for t in targets), default=0)
+                if best:
+                    synonyms[phrase] = best
         lengths: dict[int, list[str]] = defaultdict(list)
-        for word in sorted(counts.surface):
+        for word in sorted({*counts.surface, *synonyms}):
             if word.isascii() and len(word) >= 3 and any(c.isalpha() for c in word):
                 lengths[len(word)].append(word)
         return cls(
@@ -192,7 +199,9 @@ class Vocabulary:
             currency=currency or (currencies.most_common(1)[0][0] if currencies else "USD"),
             size=len(products),
             category_model=CategoryModel.fit(products),
-            _by_length={n: (w, [counts.surface[x] for x in w]) for n, w in lengths.items()},
+            _by_length={
+                n: (w, [counts.surface[x] or synonyms[x] for x in w]) for n, w in lengths.items()
+            },
         )
 
     def knows(self, word: str) -> bool:
@@ -241,9 +250,11 @@ class Vocabulary:
                 if not edits or (edits > 1 and (length <= 4 and other[0] != word[0])):
                     continue
                 # What a product is (or who makes it) is asked for more often than what it has.
-                score = 0.35 * math.log1p(counts[place]) - 3.0 * edits
-                score += 0.35 * math.log1p(self.asked.get(stems(other)[0], 0))
-                score += 8.0 * JaroWinkler.similarity(word, other)
+                middle = stems(other)[0]
+                count = max(counts[place], self.stems.get(middle, 0))
+                score = 0.25 * math.log1p(count) - 3.0 * edits
+                score += 0.25 * math.log1p(self.asked.get(middle, 0))
+                score += 12.0 * JaroWinkler.similarity(word, other)
                 score += 0.7 * (sorted(other) == sorted(word))
                 score += 1.5 * (_single(other) == _single(word))
                 score -= 2.0 * (not other.isalpha() and word.isalpha())
