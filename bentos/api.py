@@ -45,6 +45,9 @@ from components.contracts.messages import (
     SimilarRequest,
     SuggestRequest,
     SuggestResponse,
+    ToolDescription,
+    ToolRequest,
+    ToolsResponse,
     TurnRequest,
     TurnResponse,
     VisitorResponse,
@@ -218,6 +221,29 @@ def _add_assistant(app: FastAPI) -> None:
         """Answer one turn; a repeated request_id is answered again, not applied again."""
         require(key, "assistant", body.visitor_id)
         return _json(shop.turn(body))
+
+    @app.get("/v1/assistant/tools", response_model=ToolsResponse, tags=["assistant"])
+    def tools(key: TheKey) -> Response:
+        """List what the assistant can do, with the schema of each tool's arguments."""
+        from components.assistant.tools import registry
+
+        require(key, "assistant", key.visitor_id)
+        found = (
+            ToolDescription(
+                name=tool.name,
+                description=tool.description,
+                mutates=tool.mutates,
+                arguments=tool.schema,
+            )
+            for tool in registry().values()
+        )
+        return _json(ToolsResponse(tools=tuple(found)))
+
+    @app.post("/v1/assistant/tools/{name}", response_model=TurnResponse, tags=["assistant"])
+    def call_tool(name: str, body: ToolRequest, shop: TheShop, key: TheKey) -> Response:
+        """Run one tool; a checkout still needs a confirmation of an earlier turn."""
+        require(key, "assistant", body.visitor_id)
+        return _json(shop.call(name, body))
 
     @app.post(
         "/v1/assistant/turn/stream",

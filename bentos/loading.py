@@ -142,6 +142,7 @@ def load(source: Source) -> Engines:
     from components.data.catalogue import Catalogue
     from components.recommend.engine import RecommendEngine
     from components.search.engine import SearchEngine
+    from components.text.ratings import RatingModel
 
     verify(source)
     folder = source.folder
@@ -173,7 +174,7 @@ def load(source: Source) -> Engines:
         catalogue=catalogue,
         search=search,
         recommend=recommend,
-        ratings=None,
+        ratings=part("ratings", lambda: RatingModel.load(folder), lambda: None),
         classify=part("classifier", lambda: IntentClassifier.load(folder).classify, lambda: None),
         offers=Offers.load(folder),
         data_end=datetime.fromisoformat(clock["data_end"]),

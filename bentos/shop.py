@@ -47,6 +47,7 @@ from components.contracts.messages import (
     SimilarRequest,
     SuggestRequest,
     SuggestResponse,
+    ToolRequest,
     TurnRequest,
     TurnResponse,
     VisitorResponse,
@@ -70,6 +71,7 @@ from components.state.store import Store
 logger = logging.getLogger(__name__)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 RECENT_LIMIT = 200
+NO_RATINGS = 3.0  # the middle of the scale, said as such
 EVENT_KINDS = (*INTERACTION_KINDS, "product_changed", "search", "slate_shown")
 _KINDS = {
     "click": Click,
@@ -96,7 +98,7 @@ class Shop:
         self.store = store or Store(state_url(layout, self.params))
         self.journal = Journal(self.store)
         self.started = time.monotonic()
-        self._posted_until = ""
+        self._language_model = _language_model()
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._locks_lock = threading.Lock()
         self.current = Current(layout, prepare=self._prepare)
@@ -131,6 +133,7 @@ class Shop:
             now=clock.now,
             offers=engines.offers.for_assistant(),
             classify=engines.classify,
+            language_model=self._language_model,
         )
         return replace(engines, extras={"clock": clock, "assistant": assistant})
 
@@ -388,15 +391,19 @@ class Shop:
         """
         engines = self.current.for_visitor(request.visitor_id)
         product = engines.catalogue.get(request.product_id)
+        model, read = engines.ratings, None
+        if model is not None and request.text:
+            read = model.predict_text(request.text)
         degraded: tuple[str, ...] = ()
-        if engines.ratings is None:
-            rating = product.rating if product.rating else 3.0
+        if read is not None:
+            rating, basis = read, "the review's words"
+        elif model is not None:
+            rating = model.predict(self._known(request.visitor_id), request.product_id)
+            basis = "the visitor's and the product's earlier ratings"
+        else:
+            rating = product.rating or NO_RATINGS
             basis = "the product's mean" if product.rating else "no ratings are known"
             degraded = ("ratings",)
-        else:
-            rating, basis = engines.ratings.predict(
-                product, visitor_id=self._known(request.visitor_id), text=request.text
-            )
         return RatingResponse(
             request_id=new_id("r"),
             model_version=engines.release_id,
@@ -513,6 +520,24 @@ class Shop:
         self._log("turn", request, response, engines, recent, inputs={"session": before})
         return response
 
+    def call(self, name: str, request: ToolRequest) -> TurnResponse:
+        """Run one tool for one visitor, with the checks of a spoken command.
+
+        Raises:
+            ToolError: no such tool, or arguments that do not fit.
+        """
+        engines = self.current.for_visitor(request.visitor_id)
+        recent = self._recent(request.visitor_id)
+        with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
+            response: TurnResponse = engines.extras["assistant"].call(
+                name,
+                request.arguments,
+                visitor_id=request.visitor_id,
+                session_id=request.session_id,
+            )
+        self._log(f"tool {name}", request, response, engines, recent)
+        return response
+
     def _turn_lock(self, name: str) -> threading.Lock:
         with self._locks_lock:
             lock = self._locks.pop(name, None) or threading.Lock()
@@ -621,6 +646,14 @@ class _Guarded:
     def history(self, visitor_id: str) -> list[Any]:
         known = self._known(visitor_id)
         return [] if known is None else self._engine.history(known)
+
+
+def _language_model() -> Any:
+    """Return the optional language model that SHELFWISE_LLM_URL names, or None."""
+    from components.assistant.llm import LanguageModel, settings_from_environment
+
+    settings = settings_from_environment()
+    return None if settings is None else LanguageModel(settings)
 
 
 def _upsert(engines: Engines, products: Sequence[Product]) -> None:

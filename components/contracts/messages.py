@@ -268,6 +268,29 @@ class TurnResponse(Message):
     degraded: tuple[str, ...] = ()
 
 
+class ToolRequest(Message):
+    """`POST /v1/assistant/tools/{name}`: one command for one visitor."""
+
+    session_id: Id
+    visitor_id: Id
+    arguments: dict[str, Any] = Field(default_factory=dict)
+
+
+class ToolDescription(Message):
+    """One tool: what it does, whether it changes the visitor's records, and its arguments."""
+
+    name: str
+    description: str
+    mutates: bool
+    arguments: dict[str, Any]
+
+
+class ToolsResponse(Message):
+    """`GET /v1/assistant/tools`."""
+
+    tools: tuple[ToolDescription, ...]
+
+
 class ProductsResponse(Message):
     """How many products were taken; each is searchable and rankable now."""
 
