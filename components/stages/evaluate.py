@@ -34,6 +34,7 @@ from components.stages.next_basket import (
     visitors_frame,
     write_slates,
 )
+from components.stages.text_ablation import run as evaluate_text
 
 ARTEFACT = "evaluate"
 SHIPPED = "shelfwise"
@@ -122,3 +123,4 @@ def run(params: Params, layout: Layout) -> None:
     cut = read_cut_offs(layout)
     evaluate_next_basket(shop, params, layout, cut)
     evaluate_cold_products(shop, params, layout)
+    evaluate_text(params, layout)
