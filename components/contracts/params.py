@@ -193,11 +193,12 @@ class TrainSasrecParams(Section):
     frequency: bool = False
     max_events: Positive = 200
     batch_size: Positive = 64
+    max_tokens: Positive = 512
     learning_rate: float = 2e-3
     weight_decay: float = 0.0
     smoothing: Share = 0.0
     crop: Share = 0.0
-    epochs: Positive = 4
+    epochs: Positive = 5
     seconds: Annotated[float, Field(gt=0)] = 210.0
     patience: Positive = 2
     loss: Literal["full_softmax", "sampled_softmax", "gbce"] = "full_softmax"

@@ -33,7 +33,13 @@ from components.recommend.sequence_model import (
     event_sequences,
 )
 from components.recommend.sequence_scorer import SequenceScorer
-from components.recommend.training import Progress, TrainingData, TrainOptions, train
+from components.recommend.training import (
+    Progress,
+    TrainingData,
+    TrainOptions,
+    process_group,
+    train,
+)
 
 FloatArray = NDArray[np.float32]
 log = logging.getLogger(__name__)
@@ -333,6 +339,9 @@ def validation_sample(
 def run(params: Params, layout: Layout) -> None:
     """Train on the checkout's tables and write `artefacts/train_sasrec`.
 
+    `torchrun --nproc-per-node N -m components.cli stage train_sasrec` shares each batch among N
+    processes; the first one writes.
+
     Raises:
         ParamsError: no product has enough purchases, or no visitor two events.
     """
@@ -372,7 +381,7 @@ def run(params: Params, layout: Layout) -> None:
         options=TrainOptions(
             seed=section.seed, epochs=section.epochs, seconds=section.seconds,
             patience=section.patience, batch_size=section.batch_size,
-            max_events=section.max_events, learning_rate=section.learning_rate,
+            max_events=section.max_events, max_tokens=section.max_tokens, learning_rate=section.learning_rate,
             weight_decay=section.weight_decay, loss=section.loss, negatives=section.negatives,
             smoothing=section.smoothing, crop=section.crop,
         ),
@@ -389,13 +398,16 @@ def run(params: Params, layout: Layout) -> None:
     torch.set_num_threads(section.threads)
     try:
         tail = fitted.last(section.max_events + 1)
-        recommender.fit(
-            tail.items, len(product_ids), text=text, steps=tail.steps, kinds=tail.kinds,
-            hours=tail.hours, validate=validate if sample["histories"] else None,
-            checkpoint=layout.var / "checkpoints" / "train_sasrec.safetensors",
-        )  # fmt: skip
+        with process_group() as rank:
+            recommender.fit(
+                tail.items, len(product_ids), text=text, steps=tail.steps, kinds=tail.kinds,
+                hours=tail.hours, validate=validate if sample["histories"] else None,
+                checkpoint=layout.var / "checkpoints" / "train_sasrec.safetensors",
+            )  # fmt: skip
     finally:
         torch.set_num_threads(threads)
+    if rank:
+        return
     inputs = {"events": sha256_of(layout.tables / "events.parquet")}
     if text_hash:
         inputs["text_vectors"] = text_hash

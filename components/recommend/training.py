@@ -335,6 +335,22 @@ def _loss(
     )  # fmt: skip
 
 
+@contextmanager
+def process_group() -> Iterator[int]:
+    """Join the other processes if `torchrun` started several; yields this one's rank.
+
+    Gloo over the address that torchrun sets; a process alone is rank 0 and joins nothing.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) <= 1:
+        yield 0
+        return
+    torch.distributed.init_process_group("gloo")
+    try:
+        yield torch.distributed.get_rank()
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def _place() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()

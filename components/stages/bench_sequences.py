@@ -77,15 +77,15 @@ class TransformerSettings(Section):
     id_dropout: Share = 0.1
     text_width: Positive = 64
     frequency: bool = True
-    epochs: Positive = 8
+    epochs: Positive = 6
     min_steps: Positive = 2400
     max_epochs: Positive = 40
     patience: Positive = 3
-    seconds: Annotated[float, Field(gt=0)] = 400.0
+    seconds: Annotated[float, Field(gt=0)] = 360.0
     batch_size: Positive = 64
     max_events: Positive = 50
     learning_rate: float = 2e-3
-    refit_epochs: Positive = 2
+    refit_epochs: Positive = 1
     refit_learning_rate: float = 5e-4
 
 
@@ -112,8 +112,8 @@ class SequencesSettings(Section):
     seeds: tuple[int, ...] = (7, 8)
     processes: Positive = 2
     per_generator: Positive = 40
-    fit_visitors: Positive = 14000
-    judge_visitors: Positive = 4000
+    fit_visitors: Positive = 9000
+    judge_visitors: Positive = 3000
     max_tokens_of_text: Positive = 64
     text_neighbours: Positive = 10
     knn: KnnSettings = KnnSettings()
