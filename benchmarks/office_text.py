@@ -41,8 +41,11 @@ def rows_of(frame: pl.DataFrame, split: str, index: dict[int, int]):
     return histories, target, part["user_id"].to_list()
 
 
-def known_sequences(parts, *, with_targets: bool) -> list[np.ndarray]:
-    """Return one sequence per visitor: the last known history, with its target if it is known."""
+def known_sequences(parts, *, with_targets: bool) -> tuple[list[np.ndarray], set[str]]:
+    """Return one sequence per visitor, and who they are.
+
+    With targets: the last history and its target; without: the first history.
+    """
     out: dict[str, np.ndarray] = {}
     histories, target, visitors = parts
     for history, wanted, visitor in zip(histories, target, visitors, strict=True):

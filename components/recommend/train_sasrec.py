@@ -381,9 +381,10 @@ def run(params: Params, layout: Layout) -> None:
         options=TrainOptions(
             seed=section.seed, epochs=section.epochs, seconds=section.seconds,
             patience=section.patience, batch_size=section.batch_size,
-            max_events=section.max_events, max_tokens=section.max_tokens, learning_rate=section.learning_rate,
-            weight_decay=section.weight_decay, loss=section.loss, negatives=section.negatives,
-            smoothing=section.smoothing, crop=section.crop,
+            max_events=section.max_events, max_tokens=section.max_tokens,
+            learning_rate=section.learning_rate, weight_decay=section.weight_decay,
+            loss=section.loss, negatives=section.negatives, smoothing=section.smoothing,
+            crop=section.crop,
         ),
     )  # fmt: skip
 
