@@ -5,6 +5,7 @@ checked against the live catalogue before anything is sent. Whose turn it is com
 ids, never from its words. A repeated request is answered again, not applied again.
 """
 
+import functools
 import logging
 import threading
 import uuid
@@ -83,7 +84,8 @@ class Assistant:
             offers: promotions with dates and audiences.
             reviews: product id to its reviews.
             classify: glossed text to (intent, probability), for what the rules do not cover.
-            language_model: an optional `components.assistant.llm.LanguageModel`.
+            language_model: a `components.assistant.llm.LanguageModel`; None = what the environment
+                names, if anything.
         """
         self.catalogue = catalogue
         self.store = store
@@ -94,7 +96,7 @@ class Assistant:
         self._recommend = recommend
         self._offers = offers or Offers()
         self._reviews = reviews
-        self._model = language_model
+        self._model = language_model or model_from_environment()
         self._parser = CommandParser(classify)
         self._lexicon = Lexicon(currency=currency, rates=dict(rates or {}))
         self._shelf = Shelf(
@@ -106,6 +108,8 @@ class Assistant:
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._locks_lock = threading.Lock()
         self._shelf.refresh()
+        self._shelf.popularity = self._popularity(now())
+        self._reduced = self._reduced_now()
 
     # -- one turn
 
@@ -185,11 +189,16 @@ class Assistant:
 
     def context(self, request: TurnRequest) -> Context:
         """Read what the turn may look at, by the request's ids alone."""
+        now = self._now()
+        visitor = request.visitor_id
+        promoted = functools.cache(lambda: self.promoted(now, visitor))
         with self._catalogue_lock:
-            now = self._now()
-            visitor = request.visitor_id
-            self._shelf.promoted = lambda: self.promoted(now, visitor)
+            before = self._shelf.products
             self._shelf.refresh()
+            if self._shelf.products is not before:
+                self._shelf.popularity = self._popularity(now)
+                self._reduced = self._reduced_now()
+            shelf = replace(self._shelf, promoted=promoted)
         saved = self.store.session(request.session_id, visitor)
         state = DialogueState.model_validate(saved) if saved else DialogueState()
         chinese = is_chinese(request.message)
@@ -211,18 +220,29 @@ class Assistant:
         bought = bought_of([*history, *(e for e in events if e.kind == "purchase")], orders, now)
         viewed = list(dict.fromkeys(e.product_id for e in events if e.kind == "click"))
         return Context(
-            visitor_id=visitor, state=state, shelf=replace(self._shelf, promoted=lambda: self.promoted(now, visitor)), lexicon=self._lexicon,
+            visitor_id=visitor, state=state, shelf=shelf, lexicon=self._lexicon,
             basket=self.store.basket(visitor), wishlist=self.store.wishlist(visitor), preferences=self.store.preferences(visitor),
             orders=orders, bought=bought, viewed=viewed, currency=self.currency, now=now, locale=locale,
             raw=request.message, text=gloss(request.message),
         )  # fmt: skip
+
+    def _popularity(self, now: datetime) -> dict[str, float]:
+        """Return how much each product suits somebody unknown, in [0, 1]."""
+        if self._recommend is None:
+            return {}
+        ids = list(self._shelf.products)
+        scores = self._recommend.affinity(None, [], ids, now=now)
+        return {i: float(s) for i, s in zip(ids, scores, strict=True)}
+
+    def _reduced_now(self) -> set[str]:
+        return {i for i, p in self._shelf.products.items() if is_reduced(p)}
 
     def promoted(self, now: datetime, visitor_id: str) -> set[str]:
         """Return ids of products on offer now for this visitor."""
         running = self._offers.running(now, visitor_id)
         if self._offers:
             return running
-        return {i for i, p in self._shelf.products.items() if is_reduced(p)}
+        return self._reduced
 
     def _rank(self, text: str, filters: Filters, limit: int) -> list[str]:
         if self._search is None:
@@ -375,6 +395,14 @@ class Assistant:
             "undo": len(state.undo),
             "currency": self.currency,
         }
+
+
+def model_from_environment() -> Any:
+    """Return the language model that SHELFWISE_LLM_URL names, or None."""
+    from components.assistant.llm import LanguageModel, settings_from_environment
+
+    settings = settings_from_environment()
+    return None if settings is None else LanguageModel(settings)
 
 
 def _arguments(command: Any) -> dict[str, Any]:

@@ -22,7 +22,9 @@ def make_server(assistant: Assistant, *, visitor_id: str, session_id: str) -> An
         from mcp import types
         from mcp.server.lowlevel import Server
     except ModuleNotFoundError as error:
-        raise MissingExtraError("the MCP server needs the package mcp; install the extra `mcp`.") from error
+        raise MissingExtraError(
+            "the MCP server needs the package mcp; install the extra `mcp`."
+        ) from error
 
     async def list_tools(_context: Any, _params: Any) -> Any:
         return types.ListToolsResult(
@@ -31,7 +33,9 @@ def make_server(assistant: Assistant, *, visitor_id: str, session_id: str) -> An
                     name=tool.name,
                     description=tool.description,
                     input_schema=tool.schema,
-                    annotations=types.ToolAnnotations(read_only_hint=not tool.mutates, idempotent_hint=tool.name == "basket_set"),
+                    annotations=types.ToolAnnotations(
+                        read_only_hint=not tool.mutates, idempotent_hint=tool.name == "basket_set"
+                    ),
                 )
                 for tool in registry().values()
             ]
@@ -39,10 +43,17 @@ def make_server(assistant: Assistant, *, visitor_id: str, session_id: str) -> An
 
     async def call_tool(_context: Any, params: Any) -> Any:
         try:
-            response = assistant.call(params.name, params.arguments or {}, visitor_id=visitor_id, session_id=session_id)
+            response = assistant.call(
+                params.name, params.arguments or {}, visitor_id=visitor_id, session_id=session_id
+            )
         except ToolError as error:
-            return types.CallToolResult(content=[types.TextContent(type="text", text=str(error))], is_error=True)
+            return types.CallToolResult(
+                content=[types.TextContent(type="text", text=str(error))], is_error=True
+            )
         body = response.model_dump(mode="json")
-        return types.CallToolResult(content=[types.TextContent(type="text", text=json.dumps(body, ensure_ascii=False))], structured_content=body)
+        return types.CallToolResult(
+            content=[types.TextContent(type="text", text=json.dumps(body, ensure_ascii=False))],
+            structured_content=body,
+        )
 
     return Server("shelfwise", on_list_tools=list_tools, on_call_tool=call_tool)

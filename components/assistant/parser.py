@@ -19,6 +19,7 @@ from components.assistant.money import to_home
 from components.assistant.references import Pointed, References
 from components.assistant.safety import addresses_machine, asks_about_others, safe_words
 from components.assistant.shelf import attribute_of, fit, price_of
+from components.assistant.suggestions import OCCASIONS
 from components.assistant.synonyms import COLOR_WORDS, STOPWORDS
 from components.contracts.commands import (
     MAX_QUANTITY,
@@ -772,6 +773,12 @@ class _Turn:
         parts = self.parts(text)
         if len(parts) >= 2:
             return [Bundle(parts=tuple(parts), budget_minor=budget)]
+        occasions = [w for w in (stem(t.text) for t in tokens_of(text)) if w in OCCASIONS]
+        if occasions and re.search(
+            r"\b(?:for|basket|menu|meal|party|list|hamper|dinner|breakfast|lunch)\b", text
+        ):
+            kept = tuple(c for c in self.hard(reading) if c.op == "not")
+            return [Bundle(occasion=" ".join(occasions), budget_minor=budget, constraints=kept)]
         cleaned = re.sub(
             r"\b(?:complete the (?:look|outfit|set)|bundle|outfit|what|goes|go|with|set)\b",
             " ",
@@ -827,7 +834,6 @@ class _Turn:
             kept = tuple(c for c in self.hard(own) if c.field != "price")
             return [
                 Bundle(
-                    parts=tuple(parts),
                     occasion=occasion[:200],
                     budget_minor=budget,
                     constraints=kept,

@@ -23,6 +23,7 @@ from components.data.words import key, stems
 
 IN_STOCK = Constraint(field="in_stock", values=(True,))
 _LONGEST_LIST = 400
+_CLOSELY = 600
 _DROP_COST = {
     "promotion": 1.0, "rating": 1.5, "price": 2.0, "color": 2.2, "colour": 2.2, "pack": 2.4, "brand": 3.0,
     "material": 3.0, "in_stock": 3.2, "size": 4.0, "terms": 5.0, "type": 7.0, "category": 20.0,
@@ -181,6 +182,20 @@ def fit(
     return best, tuple(broken)
 
 
+def _needs_a_look(c: Constraint) -> bool:
+    """Whether the filter table alone cannot decide a constraint."""
+    return c.hard and (
+        c.op in ("min", "max")
+        and c.field not in ("price", "rating")
+        or c.field == "terms"
+        or (c.field == "promotion" and c.values[0] is not True)
+        or isinstance(c.values[0], bool)
+        and c.field not in ("in_stock", "promotion")
+        or isinstance(c.values[0], int | float)
+        and c.field not in ("price", "rating", "in_stock", "promotion")
+    )
+
+
 _WORDS: dict[int, tuple[Product, frozenset[str]]] = {}
 
 
@@ -222,9 +237,15 @@ class Shelf:
     promoted: Callable[[], Collection[str]] = lambda: ()
     rank_text: Callable[[str, Filters, int], Sequence[str]] | None = None
     on_change: Callable[[Sequence[Product]], None] = lambda products: None
+    popularity: dict[str, float] = field(default_factory=dict)
     _products: Mapping[str, Product] = field(default_factory=dict)
     _table: FilterTable = field(default_factory=FilterTable)
     _titles: dict[str, set[str]] = field(default_factory=dict)
+
+    def merit(self, product: Product) -> float:
+        """Return how well liked a product is in general: its stars, and how much it is bought."""
+        stars = (product.rating or 3.0) * math.log1p(product.rating_count)
+        return stars + 20.0 * self.popularity.get(product.product_id, 0.0)
 
     def refresh(self) -> None:
         """Take over what changed in the catalogue since the last turn."""
@@ -257,11 +278,27 @@ class Shelf:
         """Whether any product's text holds a stem."""
         return bool(self._table.mask(Filters(terms=(word,))).any())
 
-    def allowed(self, constraints: Sequence[Constraint]) -> list[Hit]:
-        """Return every product that meets the hard constraints, each with its fitting variant."""
-        promoted = self.promoted()
+    def allowed(
+        self,
+        constraints: Sequence[Constraint],
+        *,
+        scores: Mapping[str, float] | None = None,
+        sort: str = "relevance",
+    ) -> list[Hit]:
+        """Return the products that meet the hard constraints, each with its fitting variant.
+
+        Of very many only those are looked at closely that can come first: by `scores` and liking,
+        or by price where that is the order.
+        """
+        asks = any(c.field == "promotion" for c in constraints)
+        promoted = self.promoted() if asks else ()
+        ids = self._table.allowed_ids(filters_of(constraints, promoted_known=True))
+        if any(c.field == "promotion" and c.values[0] is True for c in constraints):
+            ids = [i for i in ids if i in promoted]
+        if len(ids) > _CLOSELY and not any(_needs_a_look(c) for c in constraints):
+            ids = self._foremost(ids, scores or {}, sort)
         hits = []
-        for product_id in self._table.allowed_ids(filters_of(constraints, promoted_known=True)):
+        for product_id in ids:
             product = self._products.get(product_id)
             if product is None:
                 continue
@@ -269,6 +306,24 @@ class Shelf:
             if not broken:
                 hits.append(Hit(product, variant))
         return hits
+
+    def count(self, constraints: Sequence[Constraint], hits: Sequence[Hit]) -> int:
+        """Return how many products meet the constraints, of which `hits` were looked at."""
+        if len(hits) < _CLOSELY or any(_needs_a_look(c) for c in constraints):
+            return len(hits)
+        return len(self._table.allowed_ids(filters_of(constraints, promoted_known=True)))
+
+    def _foremost(self, ids: Sequence[str], scores: Mapping[str, float], sort: str) -> list[str]:
+        products = self._products
+        known = [i for i in ids if i in products]
+        if sort in ("price", "-price"):
+            sign = -1 if sort == "-price" else 1
+            known.sort(key=lambda i: (sign * (price_of(products[i]) or 0), i))
+        elif sort == "rating":
+            known.sort(key=lambda i: (-(products[i].rating or 0.0), -products[i].rating_count, i))
+        else:
+            known.sort(key=lambda i: (-scores.get(i, 0.0), -self.merit(products[i]), i))
+        return known[:_CLOSELY]
 
     def text_scores(self, terms: Sequence[str]) -> dict[str, float]:
         """Return idf-weighted coverage of the terms per product, in [0, 1]; unknown terms count."""
@@ -296,7 +351,7 @@ class Shelf:
                     for w, t in zip(weights, terms, strict=True)
                     if t in self._titles and product.product_id in self._titles[t]
                 )
-                out[product.product_id] = float(score[row] + 0.5 * named) / (1.5 * total)
+                out[product.product_id] = float(score[row] + named) / (2.0 * total)
         return out
 
     def find(
@@ -336,7 +391,9 @@ class Shelf:
             if not near:
                 return self._relax(rest, scores, soft, affinity, min(limit, 4), exclude, words)
             return self._nearest_to_words(near, terms, soft, affinity, limit, words)
-        hits = [h for h in self.allowed(hard) if h.product_id not in exclude]
+        hits = [
+            h for h in self.allowed(hard, scores=scores, sort=sort) if h.product_id not in exclude
+        ]
         unmatched = tuple(t for t in terms if not self.knows_word(t))
         if terms and hits:
             matched = [h for h in hits if scores.get(h.product_id, 0.0) > 0]
@@ -366,7 +423,10 @@ class Shelf:
             )
         if hits:
             return Found(
-                self._order(hits, scores, sort, soft, affinity)[:limit], len(hits), (), unmatched
+                self._order(hits, scores, sort, soft, affinity)[:limit],
+                self.count(hard, hits),
+                (),
+                unmatched,
             )
         return self._relax(hard, scores, soft, affinity, min(limit, 4), exclude, unmatched)
 
@@ -451,7 +511,11 @@ class Shelf:
         if len(hits) > _LONGEST_LIST and sort in ("relevance", "popular") and not soft:
             hits = sorted(
                 hits,
-                key=lambda h: (-scores.get(h.product_id, 0.0), -_merit(h.product), h.product_id),
+                key=lambda h: (
+                    -scores.get(h.product_id, 0.0),
+                    -self.merit(h.product),
+                    h.product_id,
+                ),
             )[:_LONGEST_LIST]
         liked: dict[str, float] = {}
         if affinity is not None and hits and sort == "relevance":
@@ -469,7 +533,7 @@ class Shelf:
             if soft
             else {}
         )
-        top = max((_merit(h.product) for h in hits), default=1.0) or 1.0
+        top = max((self.merit(h.product) for h in hits), default=1.0) or 1.0
 
         def relevance(hit: Hit) -> float:
             product_id = hit.product_id
@@ -477,7 +541,7 @@ class Shelf:
                 3.0 * scores.get(product_id, 0.0)
                 + 1.0 * wishes.get(product_id, 0)
                 + 0.8 * liked.get(product_id, 0.0)
-                + 0.3 * _merit(hit.product) / top
+                + 0.3 * self.merit(hit.product) / top
             )
 
         falling = sort.startswith("-")
@@ -494,7 +558,7 @@ class Shelf:
                 at = hit.product.updated_at
                 return (-(at.timestamp() if at else 0.0), hit.product_id)
             if name == "popular":
-                return (-hit.product.rating_count, -_merit(hit.product), hit.product_id)
+                return (-hit.product.rating_count, -self.merit(hit.product), hit.product_id)
             if name != "relevance":
                 value = attribute_of(hit.product, name)
                 worth = (
@@ -510,10 +574,6 @@ class Shelf:
             return (-relevance(hit), hit.product_id)
 
         return tuple(sorted(hits, key=place))
-
-
-def _merit(product: Product) -> float:
-    return (product.rating or 3.0) * math.log1p(product.rating_count)
 
 
 def filters_of(constraints: Iterable[Constraint], *, promoted_known: bool = False) -> Filters:

@@ -50,7 +50,9 @@ def registry() -> dict[str, Tool]:
             continue
         schema = model.model_json_schema()
         schema.get("properties", {}).pop("kind", None)
-        tools[name] = Tool(name, (model.__doc__ or "").strip(), schema, name in MUTATING_KINDS, model)
+        tools[name] = Tool(
+            name, (model.__doc__ or "").strip(), schema, name in MUTATING_KINDS, model
+        )
     return tools
 
 

@@ -16,7 +16,11 @@ def run(params: Params, layout: Layout) -> None:
     """Fit, measure and write the classifier."""
     section = params.train_classifier
     train = list(utterances(section.utterances, section.seed))
-    test = list(utterances(max(1, int(section.utterances * _HELD_OUT_SHARE)), section.seed + 1, held_out=True))
+    test = list(
+        utterances(
+            max(1, int(section.utterances * _HELD_OUT_SHARE)), section.seed + 1, held_out=True
+        )
+    )
     metrics: dict[str, float] = {}
     with writing_artefact(
         layout.artefact(ARTEFACT), kind="intent_classifier", stage="train_classifier", seed=section.seed,
@@ -30,4 +34,6 @@ def run(params: Params, layout: Layout) -> None:
         metrics["held_out_utterances"] = float(len(test))
         metrics["held_out_accuracy"] = round(sum(g == i for (g, _), i in sure) / len(sure), 6)
         metrics["sure_share"] = round(len(confident) / len(sure), 6)
-        metrics["sure_accuracy"] = round(sum(g == i for g, i in confident) / max(1, len(confident)), 6)
+        metrics["sure_accuracy"] = round(
+            sum(g == i for g, i in confident) / max(1, len(confident)), 6
+        )

@@ -38,8 +38,14 @@ class Sessions:
 
     def turn(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer a message of the user that the session belongs to."""
-        message, request_id, confirm_id = body.get("message", ""), body.get("request_id"), body.get("confirm_id")
-        if not isinstance(message, str) or not all(x is None or isinstance(x, str) for x in (request_id, confirm_id)):
+        message, request_id, confirm_id = (
+            body.get("message", ""),
+            body.get("request_id"),
+            body.get("confirm_id"),
+        )
+        if not isinstance(message, str) or not all(
+            x is None or isinstance(x, str) for x in (request_id, confirm_id)
+        ):
             return 422, {"error": "message, request_id and confirm_id are texts"}
         if request_id is not None and not 1 <= len(request_id) <= 128:
             return 422, {"error": "request_id is too long"}
