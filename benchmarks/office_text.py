@@ -1,6 +1,6 @@
 """What text buys in next-product prediction: identifier only, text only, fused, blend.
 
-Run: OMP_NUM_THREADS=1 python -m benchmarks.office_text --data FOLDER --out reports/p2_office_text.json
+Run: python -m benchmarks.office_text --data FOLDER --out reports/p2_office_text.json
 
 FOLDER holds `items.parquet` and `next_item.parquet` (split, user_id, history, target; a split by
 time). Weights and epochs are chosen on the valid rows with models that learnt from what came before

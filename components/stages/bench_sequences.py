@@ -50,6 +50,7 @@ FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 log = logging.getLogger(__name__)
 DEPTH = 20
+LEAST_VISITORS = 50  # below, trees over scores would learn the visitors by heart
 SETTINGS_NAME = "benchmarks/sequences.yaml"
 VIEWS = ("removed", "kept")
 
@@ -388,9 +389,10 @@ def fit_seed(
     for view in VIEWS:
         mine, theirs = in_view(fit_pool, view), in_view(judge_pool, view)
         blend = WeightedBlend().fit(mine, fit_target)
-        stack = StackedRanker(StackConfig(**settings.stack.model_dump()), seed=seed)
-        stack.fit(mine, fit_target)
-        joins[view] = {"blend": blend, "stack": stack}
+        joins[view] = {"blend": blend}
+        if len(np.unique(fit_pool.visitor)) >= LEAST_VISITORS:
+            stack = StackedRanker(StackConfig(**settings.stack.model_dump()), seed=seed)
+            joins[view]["stack"] = stack.fit(mine, fit_target)
         weights[view] = blend.weights
         judged[view] = {
             name: float(target_ndcg(theirs, join.score(theirs), judge_target).mean())

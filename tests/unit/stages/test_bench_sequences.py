@@ -97,6 +97,21 @@ def test_predicting_needs_no_test_products_and_gives_the_same_slates(files, tmp_
     assert json.loads((tmp_path / "b.json").read_text())["rows"] == []
 
 
+def test_a_tiny_file_ships_the_blend(files, tmp_path):
+    interactions, _ = files
+    few = pl.read_parquet(interactions).filter(pl.col("user_id").str.len_chars() < 3)
+    few.write_parquet(tmp_path / "few.parquet")
+    with pytest.raises(SourceError, match="at least 20"):
+        run(tmp_path / "few.parquet", None, tmp_path / "r.json", settings=SMALL)
+    some = pl.read_parquet(interactions).filter(
+        pl.col("user_id").is_in([f"u{n}" for n in range(40)])
+    )
+    some.write_parquet(tmp_path / "some.parquet")
+    run(tmp_path / "some.parquet", None, tmp_path / "r.json", settings=SMALL)
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert {r["model"] for r in report["rows"] if r["shipped"]} == {"blend"}
+
+
 def test_mistakes_are_named(files, tmp_path):
     interactions, items = files
     pl.read_parquet(interactions).drop("position").write_parquet(tmp_path / "x.parquet")
