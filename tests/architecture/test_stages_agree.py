@@ -59,6 +59,8 @@ def test_stage_deps_cover_every_file_it_imports(name, graph):
         path = imported.replace(".", "/")
         if (ROOT / path).is_dir():
             continue  # a package's __init__ holds a docstring only
+        if imported.startswith("components.contracts"):
+            continue  # shapes, not behaviour: docs/decisions/0002
         assert any(path == d.removesuffix(".py") or path.startswith(d.rstrip("/") + "/") for d in deps), (
             f"stage {name} imports {imported}, which its deps {deps} do not cover"
         )
