@@ -6,6 +6,9 @@ names a visitor sees that visitor only. Keys are made by `python -m bentos.keys`
 
 import ipaddress
 import os
+import threading
+import time
+from collections import OrderedDict
 
 from fastapi import Request
 
@@ -15,6 +18,38 @@ from components.state.store import Store
 
 OPEN = Key(name="loopback", scopes=SCOPES)
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="shelfwise"'}
+
+
+class Limiter:
+    """A token bucket per caller: `rate` requests a second, twice as many at once; 0 is no limit."""
+
+    def __init__(self, rate: float, *, callers: int = 10_000) -> None:
+        """Start with full buckets; beyond `callers`, the oldest go."""
+        self.rate = rate
+        self._callers = callers
+        self._lock = threading.Lock()
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_seconds(self, caller: str, now: float) -> float:
+        """Take one token; return 0 if there was one, else after how many seconds there is.
+
+        >>> limiter = Limiter(1.0)
+        >>> [limiter.wait_seconds("a", 0.0) for _ in range(3)]
+        [0.0, 0.0, 1.0]
+        """
+        if self.rate <= 0:
+            return 0.0
+        with self._lock:
+            tokens, then = self._buckets.pop(caller, (2 * self.rate, now))
+            tokens = min(2 * self.rate, tokens + (now - then) * self.rate)
+            is_open = tokens >= 1
+            self._buckets[caller] = (tokens - 1 if is_open else tokens, now)
+            while len(self._buckets) > self._callers:
+                self._buckets.popitem(last=False)
+            return 0.0 if is_open else (1 - tokens) / self.rate
+
+
+_LIMITER = Limiter(float(os.environ.get("SHELFWISE_RATE", "0")))
 
 
 def is_off() -> bool:
@@ -52,6 +87,10 @@ def authenticate(request: Request, store: Store) -> Key:
     key = store.key(token.strip())
     if key is None:
         raise RefusalError(401, "this key is unknown or revoked.", _CHALLENGE)
+    wait = _LIMITER.wait_seconds(key.name, time.monotonic())
+    if wait > 0:
+        after = {"Retry-After": str(max(1, round(wait)))}
+        raise RefusalError(429, "too many requests for this key; wait and try again.", after)
     return key
 
 

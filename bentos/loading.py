@@ -211,6 +211,7 @@ class Current:
         layout: where the registry lies.
         prepare: what to do with new engines before they serve (posted products, warm-up); it runs
             under `lock`, so that no upsert falls between two engines.
+        tick: what else to do each time the pointers are read.
         poll_seconds: how often the pointers are read.
     """
 
@@ -219,6 +220,7 @@ class Current:
         layout: Layout,
         *,
         prepare: Callable[[Engines], Engines] = lambda engines: engines,
+        tick: Callable[[], None] = lambda: None,
         poll_seconds: float = POLL_SECONDS,
     ) -> None:
         """Load the release that is to be served.
@@ -229,6 +231,7 @@ class Current:
         """
         self._layout = layout
         self._prepare = prepare
+        self._tick = tick
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
         self._refused: set[Source] = set()
@@ -323,3 +326,7 @@ class Current:
     def _watch(self) -> None:
         while not self._stopping.wait(self._poll_seconds):
             self.follow()
+            try:
+                self._tick()
+            except StateError as error:
+                logger.error("the state does not answer: %s", error)

@@ -6,12 +6,13 @@ the answer, the release, the shop's time and the ids of the visitor's events.
 """
 
 import logging
+import os
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -71,6 +72,7 @@ from components.state.store import Store
 logger = logging.getLogger(__name__)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 RECENT_LIMIT = 200
+OVERLAP = timedelta(seconds=60)  # a slow writer's products may carry an earlier time
 NO_RATINGS = 3.0  # the middle of the scale, said as such
 EVENT_KINDS = (*INTERACTION_KINDS, "product_changed", "search", "slate_shown")
 _KINDS = {
@@ -101,7 +103,10 @@ class Shop:
         self._language_model = _language_model()
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._locks_lock = threading.Lock()
-        self.current = Current(layout, prepare=self._prepare)
+        self._shared_from = datetime.now(UTC)
+        is_alone = int(os.environ.get("SHELFWISE_WORKERS", "1")) == 1
+        tick = (lambda: None) if is_alone else self._share
+        self.current = Current(layout, prepare=self._prepare, tick=tick)
         if follow:
             self.current.start()
 
@@ -332,6 +337,18 @@ class Shop:
         return ProductsResponse(
             request_id=new_id("r"), model_version=champion.release_id, accepted=len(products)
         )
+
+    def _share(self) -> None:
+        """Take over products that another worker was sent."""
+        now = datetime.now(UTC)
+        posted = self.store.products(since=self._shared_from - OVERLAP)
+        with self.current.lock:
+            for engines in self.current.all():
+                held = engines.catalogue.products
+                fresh = [p for p in posted if held.get(p.product_id) != p]
+                if fresh:
+                    _upsert(engines, fresh)
+        self._shared_from = now
 
     def promotions(self, visitor_id: str | None, limit: int) -> PromotionsResponse:
         """Return the offers a visitor may use now; those on what he buys come first."""

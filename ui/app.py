@@ -56,7 +56,7 @@ def head(tab: Tab) -> str:
     other = LANGUAGES["en" if lang == "zh" else "zh"]
     return _wrap(
         f'<a class="sw-skip" href="#sw-shelf">{say(lang, "skip")}</a>'
-        f'<header class="sw-bar" data-visitor="{cards.text(tab.visitor_id)}">'
+        f'<header class="sw-bar" data-lang="{lang}" data-visitor="{cards.text(tab.visitor_id)}">'
         f'<div class="sw-mark"><b>Shelfwise</b><span>{say(lang, "tagline")}</span></div>'
         '<div class="sw-search" role="search"><input id="sw-query" type="text" role="combobox" '
         'autocomplete="off" spellcheck="false" aria-expanded="false" aria-controls="sw-suggest" '

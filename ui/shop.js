@@ -57,6 +57,8 @@
     for (const change of changes) {
       const target = change.target.nodeType === 1 ? change.target : change.target.parentElement;
       if (!target) continue;
+      const bar = target.closest("#sw-head")?.querySelector("[data-lang]");
+      if (bar) document.documentElement.lang = bar.dataset.lang;
       const chat = target.closest("#sw-chat");
       if (chat) chat.scrollTop = chat.scrollHeight;
       if (target.closest("#sw-toast")) {

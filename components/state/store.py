@@ -633,16 +633,18 @@ class Store:
                 self._put(connection, ProductRow, ("product_id",), row)
 
     @_stated
-    def products(self) -> list[Product]:
-        """Return every posted product, in the order of posting and then by id."""
+    def products(self, since: datetime | None = None) -> list[Product]:
+        """Return posted products by time and id; only from a time on if given."""
         query = select(ProductRow.body).order_by(ProductRow.at, ProductRow.product_id)
+        if since is not None:
+            query = query.where(ProductRow.at >= to_text(since))
         with self._reading() as connection:
             bodies = [row[0] for row in connection.execute(query)]
         try:
             return [Product.model_validate_json(body) for body in bodies]
         except ValidationError as error:
             raise StateError(
-                f"state: {self._shown}: a kept product is unreadable ({error.error_count()})."
+                f"state: {self._shown}: a kept product is unreadable ({error.error_count()})"
             ) from error
 
     # -- keys

@@ -320,6 +320,28 @@ def test_keys_open_what_their_scopes_say(shop, monkeypatch):
     assert client.post("/v1/search", json={"query": "tea"}, headers=reader).status_code == 401
 
 
+def test_a_key_that_asks_too_often_is_told_when_to_come_back(shop, monkeypatch):
+    from bentos import auth
+
+    monkeypatch.setenv("SHELFWISE_AUTH", "on")
+    monkeypatch.setattr(auth, "_LIMITER", auth.Limiter(1.0))
+    client = TestClient(create_app(shop))
+    headers = {"Authorization": f"Bearer {shop.store.key_add('busy', ['read'])}"}
+    answers = [client.get("/v1/promotions", headers=headers) for _ in range(4)]
+    assert answers[0].status_code == 200
+    assert answers[-1].status_code == 429
+    assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+def test_another_workers_product_is_taken_over(shop):
+    from components.contracts.messages import SearchRequest
+    from components.contracts.records import Product
+
+    shop.store.products_put([Product(product_id=fresh("w"), title="Zebrafruit jam")])
+    shop._share()
+    assert shop.search(SearchRequest(query="zebrafruit jam")).products[0].title == "Zebrafruit jam"
+
+
 def test_without_keys_only_this_machine_may_ask(shop, monkeypatch):
     monkeypatch.setenv("SHELFWISE_AUTH", "off")
     client = TestClient(create_app(shop), client=("10.1.2.3", 5000))
