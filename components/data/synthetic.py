@@ -415,11 +415,11 @@ class _Shop:
         return frames
 
     def _catalogue_rows(self) -> None:
-        sold = {
-            row["product_id"]: row["at"]
-            for row in reversed(self.rows["events"])
-            if row["kind"] == "purchase"
-        }
+        sold: dict[str, datetime] = {}
+        for row in self.rows["events"]:
+            if row["kind"] == "purchase":
+                first = sold.setdefault(row["product_id"], row["at"])
+                sold[row["product_id"]] = min(first, row["at"])
         stars: dict[str, list[float]] = {}
         for row in self.rows["reviews"]:
             stars.setdefault(row["product_id"], []).append(row["rating"])

@@ -383,6 +383,15 @@ def _events(frame: pl.DataFrame, accepted: Tables) -> list[Verdict]:
         ok = ~joined[column].is_in(shared.implode()) if len(shared) else _yes(frame)
         about = f"one {column} belongs to one visitor"
         verdicts.append(Verdict(f"{column}_of_one_visitor", about, ok.fill_null(True)))
+    spread = (pl.col("at").max() - pl.col("at").min()).over("order_id")
+    verdicts += _judge(
+        joined,
+        {
+            ("order_within_a_day", "the lines of one order lie within a day of each other"): (
+                pl.col("order_id").is_null() | (spread <= pl.duration(days=1))
+            )
+        },
+    )
     verdicts.append(_not_repeated(joined))
     if "slates" in accepted and not accepted["slates"].is_empty():
         verdicts.append(_after_slate(frame, accepted["slates"]))

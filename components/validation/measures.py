@@ -22,10 +22,19 @@ BUSY_DAY = 50
 MAX_TOP_VISITOR_SHARE = 0.2
 MAX_COLD_SHARE = 0.98
 MAX_END_GAP_DAYS = 31.0
+OF_WHOLE_HISTORY = ("ends_with_catalogue", "cold_share", "not_far_ahead")
 
 
-def measure(name: str, tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
-    """Measure one table against itself and the others."""
+def measure(
+    name: str, tables: Mapping[str, pl.DataFrame], *, history: bool = True
+) -> list[Measure]:
+    """Measure one table against itself and the others.
+
+    Args:
+        name: which.
+        tables: accepted rows of all tables.
+        history: the events are all there are; false for a batch of a few days.
+    """
     frame = tables[name]
     measures = []
     if name in REQUIRED_TABLES and name != "variants":
@@ -33,7 +42,8 @@ def measure(name: str, tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
     if frame.is_empty():
         return measures
     rules = RULES.get(name)
-    return measures + (rules(tables) if rules else [])
+    found = measures + (rules(tables) if rules else [])
+    return found if history else [m for m in found if m.name not in OF_WHOLE_HISTORY]
 
 
 def _products(tables: Mapping[str, pl.DataFrame]) -> list[Measure]:

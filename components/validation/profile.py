@@ -26,6 +26,7 @@ BINS = 10
 MAX_CATEGORIES = 300
 ID_SAMPLE = 200
 SAME_SHOP = 0.5
+WEEKDAYS = 5.0  # fewer days than this have no typical hours
 Profile = Mapping[str, Any]
 
 
@@ -140,11 +141,18 @@ def _event_profile(events: pl.DataFrame, products: pl.DataFrame | None) -> dict[
         "weeks": {str(w): n for w, n in weeks.iter_rows()},
         "hours": [round(share.get(h, 0.0), 6) for h in range(24)],
         "a_day": round(events.height / days, 3),
+        "days": round(days, 3),
+        "top_hour": _top_hour(events),
         "end": events["at"].max().isoformat(),  # type: ignore[union-attr]
         "session_mean": round(float(sessions.mean() or 0.0), 6),  # type: ignore[arg-type]
         "price_gap": price_gap(events, products),
         "top_visitor": int(events["visitor_id"].value_counts()["count"].max()),  # type: ignore[arg-type]
     }
+
+
+def _top_hour(events: pl.DataFrame) -> int:
+    hourly = events.group_by("visitor_id", pl.col("at").dt.truncate("1h")).len()["len"]
+    return int(hourly.max() or 0)  # type: ignore[arg-type]
 
 
 def price_gap(events: pl.DataFrame, products: pl.DataFrame | None) -> float | None:
@@ -207,7 +215,7 @@ def compare(
                 )
             )  # fmt: skip
         if frame is not None and rows:
-            measures += _compare_columns(name, frame, old["columns"])
+            measures += _compare_columns(name, frame, old["columns"], history)
         out[name] = measures
     if "products" in tables and before.get("categories"):
         out.setdefault("products", []).extend(_compare_categories(tables["products"], before))
@@ -222,7 +230,9 @@ def compare(
 _MOVING = {("events", "week"), ("exposures", "week"), ("products", "rating_count")}
 
 
-def _compare_columns(table: str, frame: pl.DataFrame, before: Mapping[str, Any]) -> list[Measure]:
+def _compare_columns(
+    table: str, frame: pl.DataFrame, before: Mapping[str, Any], history: bool
+) -> list[Measure]:
     measures: list[Measure] = []
     shifts: list[tuple[float, str]] = []
     nulls: list[tuple[float, str]] = []
@@ -264,7 +274,7 @@ def _compare_columns(table: str, frame: pl.DataFrame, before: Mapping[str, Any])
                 (ratio, f"{name}: {old['length']:.1f} to {length:.1f} characters on average")
             )
             shapes.append((abs(digits - old["digits"]), f"{name}: share of pure numbers"))
-            if old["distinct"] >= 20:
+            if old["distinct"] >= 20 and (history or table != "events"):
                 kinds = abs(math.log(values.n_unique() / old["distinct"]))
                 shapes.append(
                     (kinds / 2, f"{name}: {old['distinct']} to {values.n_unique()} values")
@@ -320,8 +330,17 @@ def _compare_events(
     now = _event_profile(events, products)
     measures = [
         Measure(
-            "hours_of_day", "PSI of the hours of the day: a shifted clock moves them",
-            round(psi(old["hours"], now["hours"]), 6), high=0.1,
+            "hours_of_day",
+            "PSI of the hours of the day: a shifted clock moves them",
+            round(psi(old["hours"], now["hours"]), 6) if now["days"] >= WEEKDAYS else None,
+            high=0.02 if history else 0.1,
+        ),
+        Measure(
+            "busiest_visitor_hour",
+            "most events of one visitor in an hour, against the last accepted version",
+            float(now["top_hour"]),
+            high=max(100.0, round(1.4 * old["top_hour"], 3)),
+            severity="warn",
         ),
         Measure(
             "events_a_day", "events a day, compared with the last accepted version",

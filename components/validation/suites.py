@@ -29,6 +29,7 @@ from components.data.parquet import conform, empty_table, read_frame, write_fram
 from components.validation.checks import Measure, Verdict, row_verdicts, structure
 from components.validation.measures import measure
 from components.validation.page import write_page
+from components.validation.plain import Judge, number_entry, row_entry
 from components.validation.profile import (
     Profile,
     compare,
@@ -118,52 +119,45 @@ class _Suites:
         ]
         results = self.check(f"{table}: rows", frame, expectations)
         return [
-            {
-                "name": v.name,
-                "about": v.about,
-                "level": "row",
-                "severity": "quarantine",
-                "passed": r["passed"],
-                "failed_rows": int(r["result"]["unexpected_count"]),
-            }
+            row_entry(v, r["passed"], int(r["result"]["unexpected_count"]))
             for v, r in zip(verdicts, results, strict=True)
         ]
 
-    def numbers(self, table: str, measures: Sequence[Measure], phase: str) -> list[dict[str, Any]]:
-        """Let GX expect each number to lie within its bounds."""
+    def numbers(
+        self, measures: Mapping[str, Sequence[Measure]], phase: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Let GX expect each number of each table to lie within its bounds, in one suite."""
         import great_expectations.expectations as gxe
         import pandas as pd
 
-        seen = [m for m in measures if m.value is not None]
-        frame = pd.DataFrame({m.name: [float(m.value)] for m in seen if m.value is not None})
+        seen = [
+            (f"{table}.{m.name}", m)
+            for table, ofs in measures.items()
+            for m in ofs
+            if m.value is not None
+        ]
+        frame = pd.DataFrame({column: [float(m.value or 0.0)] for column, m in seen})
         expectations = [
             gxe.ExpectColumnMaxToBeBetween(
-                column=m.name,
+                column=column,
                 min_value=m.low,
                 max_value=m.high,
-                meta={"name": m.name, "about": m.about},
+                meta={"name": column, "about": m.about},
             )
-            for m in seen
+            for column, m in seen
         ]
-        results = self.check(f"{table}: {phase}", frame, expectations) if seen else []
-        judged = {m.name: r for m, r in zip(seen, results, strict=True)}
-        out = []
-        for m in measures:
-            result = judged.get(m.name)
-            entry: dict[str, Any] = {
-                "name": m.name,
-                "about": m.about,
-                "level": "table",
-                "severity": m.severity,
-                "passed": True if result is None else result["passed"],
-                "observed": None if result is None else result["result"]["observed_value"],
-                "low": m.low,
-                "high": m.high,
-            }
-            if not entry["passed"]:
-                entry["sample"] = [str(value) for value in m.sample]
-            out.append(entry)
-        return out
+        results = self.check(phase, frame, expectations) if seen else []
+        judged = {column: r for (column, _), r in zip(seen, results, strict=True)}
+        return {
+            table: [_numbered(m, judged.get(f"{table}.{m.name}")) for m in ofs]
+            for table, ofs in measures.items()
+        }
+
+
+def _numbered(measure: Measure, result: Mapping[str, Any] | None) -> dict[str, Any]:
+    if result is None:
+        return number_entry(measure, True, None)
+    return number_entry(measure, result["passed"], result["result"]["observed_value"])
 
 
 def validate_tables(
@@ -175,6 +169,7 @@ def validate_tables(
     own_yardstick: bool = False,
     unreadable: pl.DataFrame | None = None,
     problems: Mapping[str, str] | None = None,
+    judge: Judge | None = None,
 ) -> Outcome:
     """Judge all tables.
 
@@ -187,9 +182,10 @@ def validate_tables(
             a source and a repeated one give the same report.
         unreadable: source rows that could not be read at all, with a reason.
         problems: tables that could not be read, with the message; each blocks.
+        judge: who judges; Great Expectations unless told otherwise.
     """
     outcome = Outcome()
-    suites = _Suites()
+    suites = judge or _Suites()
     entries: dict[str, dict[str, Any]] = {}
     for name, message in (problems or {}).items():
         outcome.blocked_by.append(message)
@@ -200,10 +196,8 @@ def validate_tables(
             outcome.blocked_by.append(message)
             entries[name] = _entry(0, 0, [_unreadable_entry(message)])
     sound: dict[str, pl.DataFrame] = {}
-    for name in ORDER:
-        if name not in tables:
-            continue
-        checked = suites.numbers(name, structure(name, tables[name]), "structure")
+    shapes = {name: structure(name, tables[name]) for name in ORDER if name in tables}
+    for name, checked in suites.numbers(shapes, "structure").items():
         entries[name] = _entry(tables[name].height, 0, checked)
         outcome.blocked_by += _messages(name, checked)
         if all(e["passed"] or e["severity"] == "warn" for e in checked):
@@ -226,7 +220,7 @@ def _typed(name: str, frame: pl.DataFrame) -> pl.DataFrame:
 def _judge_rows(
     tables: Mapping[str, pl.DataFrame],
     params: ValidateParams,
-    suites: _Suites,
+    suites: Judge,
     entries: dict[str, dict[str, Any]],
     outcome: Outcome,
 ) -> None:
@@ -276,7 +270,7 @@ def separate(frame: pl.DataFrame, verdicts: Sequence[Verdict]) -> tuple[pl.DataF
 def _judge_tables(
     outcome: Outcome,
     params: ValidateParams,
-    suites: _Suites,
+    suites: Judge,
     entries: dict[str, dict[str, Any]],
     before: Profile | None,
     history: bool,
@@ -287,32 +281,36 @@ def _judge_tables(
         distances = compare(
             outcome.tables, before, max_volume_change=params.max_volume_change, history=history
         )
+    asked: dict[str, list[Measure]] = {}
     for name in ORDER:
-        if name not in outcome.tables:
-            if name in distances:
-                entries.setdefault(name, _entry(0, 0, []))
-                checked = suites.numbers(name, distances[name], "against the last version")
-                entries[name]["expectations"] += checked
-                outcome.blocked_by += _messages(name, checked)
-            continue
-        entry = entries[name]
-        lost = unreadable.height if name == "events" and unreadable is not None else 0
-        rows_in = entry["rows_in"] + lost
-        share = (entry["rows_quarantined"] + lost) / rows_in if rows_in else None
-        measures = [
-            Measure(
-                "quarantined_share",
-                "share of rows set aside, those that could not be read included",
-                None if share is None else round(share, 8),
-                high=params.max_quarantined_share,
-            ),
-            *measure(name, outcome.tables),
-        ]
-        checked = suites.numbers(name, measures, "table")
+        if name in outcome.tables:
+            asked[name] = _own_measures(name, outcome, params, entries[name], unreadable, history)
         if name in distances:
-            checked += suites.numbers(name, distances[name], "against the last version")
-        entry["expectations"] += checked
+            entries.setdefault(name, _entry(0, 0, []))
+            asked[name] = asked.get(name, []) + distances[name]
+    for name, checked in suites.numbers(asked, "tables").items():
+        entries[name]["expectations"] += checked
         outcome.blocked_by += _messages(name, checked)
+
+
+def _own_measures(
+    name: str,
+    outcome: Outcome,
+    params: ValidateParams,
+    entry: Mapping[str, Any],
+    unreadable: pl.DataFrame | None,
+    history: bool,
+) -> list[Measure]:
+    lost = unreadable.height if name == "events" and unreadable is not None else 0
+    rows_in = entry["rows_in"] + lost
+    share = (entry["rows_quarantined"] + lost) / rows_in if rows_in else None
+    aside = Measure(
+        "quarantined_share",
+        "share of rows set aside, those that could not be read included",
+        None if share is None else round(share, 8),
+        high=params.max_quarantined_share,
+    )
+    return [aside, *measure(name, outcome.tables, history=history)]
 
 
 def _entry(rows: int, quarantined: int, expectations: list[dict[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,217 @@
+"""Protocol P9: are faults caught, and do clean data pass?
+
+In: the accepted tables of the default source (a fixed sample of its visitors, all products) and a
+small synthetic shop for the tables that the source lacks. Out: `reports/p9_validation.json`: each
+fault of the catalogue at each strength, whether it was caught, where and by which expectation; and
+what the suites say of the clean tables and of each real week on its own.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from components.contracts.artefacts import Layout, write_json
+from components.contracts.params import IngestParams, Params, SyntheticSource, ValidateParams
+from components.data import synthetic
+from components.data.parquet import write_table
+from components.validation.faults import CATALOGUE, Fault
+from components.validation.plain import PlainJudge
+from components.validation.profile import Profile, make_profile
+from components.validation.suites import Outcome, read_folder, validate_tables
+
+SEED = 7
+SAMPLE_SHARE = 10
+REPORT_NAME = "p9_validation.json"
+SHOP = IngestParams(
+    source="synthetic", seed=SEED, synthetic=SyntheticSource(visitors=120, products=144, weeks=12)
+)
+FILE_STRENGTHS = (0.01, 0.5, 0.99)
+
+
+def sample_visitors(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
+    """Keep every tenth visitor with all that is hers, all products, and the exposures of some."""
+    chosen = tables["visitors"].sort("visitor_id").gather_every(SAMPLE_SHARE)["visitor_id"]
+    shown = tables["products"].sort("product_id").gather_every(SAMPLE_SHARE)["product_id"]
+    exposures = tables["exposures"].filter(pl.col("product_id").is_in(shown.implode()))
+    return {
+        name: frame.filter(pl.col("visitor_id").is_in(chosen.implode()))
+        if "visitor_id" in frame.columns
+        else frame
+        for name, frame in tables.items()
+    } | {"exposures": exposures}
+
+
+def failures(outcome: Outcome) -> dict[str, list[str]]:
+    """Return the failed expectations by severity, as `table.name`."""
+    found: dict[str, list[str]] = {"block": [], "quarantine": [], "warn": []}
+    for table, entry in outcome.report["tables"].items():
+        for expectation in entry["expectations"]:
+            if not expectation["passed"]:
+                found[expectation["severity"]].append(f"{table}.{expectation['name']}")
+    return found
+
+
+def verdict_on(
+    fault: str, group: str, table: str, strength: float, shop: str, outcome: Outcome
+) -> dict[str, Any]:
+    """Word what became of one injected fault."""
+    failed = failures(outcome)
+    where = (
+        "table" if failed["block"] else "row" if failed["quarantine"] else
+        "remark" if failed["warn"] else "nowhere"
+    )  # fmt: skip
+    return {
+        "fault": fault,
+        "group": group,
+        "table": table,
+        "strength": strength,
+        "shop": shop,
+        "caught": where != "nowhere",
+        "where": where,
+        "by": [*failed["block"], *failed["quarantine"], *failed["warn"]],
+        "rows_set_aside": sum(frame.height for frame in outcome.quarantine.values()),
+    }
+
+
+def inject(
+    fault: Fault, tables: Mapping[str, pl.DataFrame], before: Profile, params: ValidateParams
+) -> list[dict[str, Any]]:
+    """Inject one fault at each of its strengths and judge the tables."""
+    rows = []
+    for number, strength in enumerate(fault.strengths):
+        random = np.random.default_rng([SEED, number])
+        mutated = fault.apply(dict(tables), strength, random)
+        outcome = validate_tables(mutated, params, before=before, judge=PlainJudge())
+        rows.append(verdict_on(fault.name, fault.group, fault.table, strength, fault.shop, outcome))
+    return rows
+
+
+def damaged_files(
+    tables: Mapping[str, pl.DataFrame], params: ValidateParams
+) -> list[dict[str, Any]]:
+    """Cut a table's file short, or overwrite a part of it, and read the folder again."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for table, frame in tables.items():
+            write_table(frame, table, folder)
+        path = folder / "events.parquet"
+        whole = path.read_bytes()
+        for fault in ("file_cut_off", "file_overwritten"):
+            for strength in FILE_STRENGTHS:
+                hit = int(strength * len(whole))
+                path.write_bytes(
+                    whole[: len(whole) - hit]
+                    if fault == "file_cut_off"
+                    else b"\0" * hit + whole[hit:]
+                )
+                read, problems = read_folder(folder)
+                outcome = validate_tables(read, params, problems=problems, judge=PlainJudge())
+                rows.append(verdict_on(fault, "volume", "events", strength, "synthetic", outcome))
+    return rows
+
+
+def weeks_alone(
+    tables: Mapping[str, pl.DataFrame], before: Profile, params: ValidateParams
+) -> list[dict[str, Any]]:
+    """Judge each week's events as a batch of its own, against the profile of the whole."""
+    out = []
+    for week in sorted(tables["events"]["week"].unique().to_list()):
+        batch = dict(tables) | {"events": tables["events"].filter(pl.col("week") == week)}
+        batch["exposures"] = tables["exposures"].filter(pl.col("week") <= week)
+        outcome = validate_tables(
+            batch, params, before=_of_batches(before), history=False, judge=PlainJudge()
+        )
+        failed = failures(outcome)
+        out.append(
+            {
+                "week": week,
+                "passed": not failed["block"],
+                "rows_set_aside": sum(f.height for f in outcome.quarantine.values()),
+                "by": failed["block"],
+                "observed": {
+                    f"events.{e['name']}": e["observed"]
+                    for e in outcome.report["tables"]["events"]["expectations"]
+                    if not e["passed"] and e["level"] == "table"
+                },
+            }
+        )
+    return out
+
+
+def _of_batches(before: Profile) -> Profile:
+    """Leave out what a batch of one week cannot be compared by: tables that grow with the weeks."""
+    kept = {name: body for name, body in before["tables"].items() if name != "exposures"}
+    return dict(before) | {"tables": kept}
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Write `reports/p9_validation.json`.
+
+    Raises:
+        TableError: there are no accepted tables yet.
+    """
+    limits = params.validate_
+    whole, _ = read_folder(layout.tables)
+    real = sample_visitors(whole)
+    made, _ = synthetic.build(SHOP)
+    shops: dict[str, tuple[dict[str, pl.DataFrame], Profile]] = {}
+    clean = []
+    for name, tables in (("real", real), ("synthetic", made)):
+        shops[name] = (tables, make_profile(tables, name))
+        outcome = validate_tables(tables, limits, before=shops[name][1], judge=PlainJudge())
+        failed = failures(outcome)
+        clean.append(
+            {
+                "shop": name,
+                "passed": not any(failed.values()),
+                "rows_set_aside": sum(f.height for f in outcome.quarantine.values()),
+                "by": [*failed["block"], *failed["quarantine"], *failed["warn"]],
+            }
+        )
+    rows: list[dict[str, Any]] = []
+    for fault in CATALOGUE:
+        tables, before = shops[fault.shop]
+        if fault.table in tables:
+            rows += inject(fault, tables, before, limits)
+    rows += damaged_files(made, limits)
+    weeks = weeks_alone(whole, make_profile(whole), limits)
+    write_json(layout.reports / REPORT_NAME, summary(rows, clean, weeks, real))
+
+
+def summary(
+    rows: list[dict[str, Any]],
+    clean: list[dict[str, Any]],
+    weeks: list[dict[str, Any]],
+    real: Mapping[str, pl.DataFrame],
+) -> dict[str, Any]:
+    """Put the report together: shares caught by group, and everything behind them."""
+    groups: dict[str, dict[str, int]] = {}
+    for row in rows:
+        group = groups.setdefault(row["group"], {"injected": 0, "caught": 0})
+        group["injected"] += 1
+        group["caught"] += int(row["caught"])
+    caught = sum(row["caught"] for row in rows)
+    return {
+        "protocol": "p9_validation",
+        "dataset": "journey (every tenth visitor, all products) and the synthetic shop",
+        "n": len(rows),
+        "seed": SEED,
+        "faults": len({row["fault"] for row in rows}),
+        "visitors": real["visitors"].height,
+        "caught": caught,
+        "caught_share": round(caught / len(rows), 6),
+        "groups": groups,
+        "missed": [f"{r['fault']} at {r['strength']:g}" for r in rows if not r["caught"]],
+        "clean": clean,
+        "weeks": {
+            "n": len(weeks),
+            "passed": sum(week["passed"] for week in weeks),
+            "not_passed": [week for week in weeks if not week["passed"]],
+        },
+        "rows": rows,
+    }
