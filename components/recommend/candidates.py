@@ -61,16 +61,17 @@ def promoted_scores(
     The place's own assortment enters by the square root of its lines, so that a product which the
     visitor's usual place hardly sells is not proposed for its display elsewhere.
     """
-    exposed = np.full((len(view), state.n_products), 0.3, dtype=np.float32)
+    out = affinity["neighbours"] + np.float32(0.05)
+    place = view.visitors.place
+    known = np.flatnonzero((place >= 0) & (place < len(state.place_share)))
+    if len(known):
+        places, row_of = np.unique(place[known], return_inverse=True)
+        out[known] *= np.sqrt(state.place_share[places])[row_of]
     for week in np.unique(view.week):
         shares = state.exposures.shares.get(int(week))
-        if shares is not None:
-            exposed[view.week == week] += shares.sum(axis=1)
-    place = view.visitors.place
-    known = (place >= 0) & (place < len(state.place_share))
-    sold = np.ones((len(view), state.n_products), dtype=np.float32)
-    sold[known] = np.sqrt(state.place_share[place[known]])
-    return (affinity["neighbours"] + 0.05) * sold * exposed
+        exposed = np.float32(0.3) if shares is None else 0.3 + shares.sum(axis=1)
+        out[view.week == week] *= exposed
+    return out
 
 
 def generator_scores(
