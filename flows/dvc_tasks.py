@@ -139,6 +139,8 @@ def running(
             except subprocess.TimeoutExpired:
                 child.kill()
                 child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
 
 
 def _last(lines: list[str]) -> str:

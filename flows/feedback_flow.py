@@ -9,10 +9,10 @@ from pydantic import Field
 from components.contracts.artefacts import Layout, write_json
 from components.contracts.params import load_params
 from components.monitor.quality import feedback_summary
+from components.stages.replay import state_url
 from components.state.store import Store
 from flows.dvc_tasks import repro
 from flows.environment import ROOT
-from flows.forget_flow import state_url
 from flows.records import publish_table, recorded
 
 

@@ -7,19 +7,11 @@ from prefect.states import Completed
 from pydantic import Field
 
 from components.contracts.artefacts import Layout, write_json
-from components.contracts.params import load_params
 from components.registry.store import Registry
+from components.stages.replay import state_url
 from components.state.store import Store
 from flows.environment import ROOT
-from flows.records import publish, recorded
-
-
-def state_url(layout: Layout) -> str:
-    """Return the URL of the state that the service writes."""
-    import os
-
-    given = os.environ.get("SHELFWISE_STATE_URL") or load_params(layout.params_file).serve.state_url
-    return given or f"sqlite:///{layout.var / 'state.db'}"
+from flows.records import publish, recorded, redact
 
 
 @task(name="forget", retries=3, retry_delay_seconds=[1, 5, 20], timeout_seconds=300)
@@ -49,6 +41,7 @@ def forget(visitor_id: Annotated[str, Field(min_length=1, max_length=128)]) -> A
     from prefect.events import emit_event
 
     receipt = forget_visitor(visitor_id)
+    redact({"visitor_id": "forgotten"})
     publish("receipt", f"# Forgotten\n\nReceipt `{receipt['receipt_id']}`.\n")
     emit_event(
         "shelfwise.visitor.forgotten",

@@ -11,19 +11,23 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from prefect.artifacts import (
     create_link_artifact,
     create_markdown_artifact,
     create_table_artifact,
 )
+from prefect.client.orchestration import get_client
 from prefect.logging import get_run_logger
+from prefect.runtime import flow_run
 
 from components.registry.store import Release
 from flows.environment import ROOT
 
 RUNS = "runs.jsonl"
 ALERTS = "alerts.jsonl"
+PERSONAL = ("visitor_id",)
 
 
 def append_line(path: Path, value: Mapping[str, Any]) -> None:
@@ -37,35 +41,35 @@ def append_line(path: Path, value: Mapping[str, Any]) -> None:
         os.close(handle)
 
 
-def remember(flow: Any, flow_run: Any, state: Any) -> None:
+def remember(flow: Any, run: Any, state: Any) -> None:
     """Hook: keep one line about a run that ended."""
-    started = flow_run.start_time
+    started = run.start_time
     ended = datetime.now(UTC)
     append_line(
         ROOT / "var" / RUNS,
         {
             "flow": flow.name,
-            "run": flow_run.name,
-            "run_id": str(flow_run.id),
+            "run": run.name,
+            "run_id": str(run.id),
             "started": started.isoformat(timespec="seconds") if started else None,
             "ended": ended.isoformat(timespec="seconds"),
             "seconds": round((ended - started).total_seconds(), 1) if started else None,
             "state": state.name,
             "message": state.message,
-            "parameters": flow_run.parameters,
+            "parameters": {k: v for k, v in run.parameters.items() if k not in PERSONAL},
         },
     )
 
 
-def alert(flow: Any, flow_run: Any, state: Any) -> None:
+def alert(flow: Any, run: Any, state: Any) -> None:
     """Hook: raise the hand when a run failed, crashed or was cancelled."""
-    remember(flow, flow_run, state)
+    remember(flow, run, state)
     append_line(
         ROOT / "var" / ALERTS,
         {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
             "flow": flow.name,
-            "run": flow_run.name,
+            "run": run.name,
             "state": state.name,
             "message": state.message,
             "advice": f"`shelfwise flow {flow.name}` runs it again; see var/log/ for its output.",
@@ -124,6 +128,15 @@ def publish_releases(champion: Release, bento: str) -> None:
     for name in ("validation.html", "monitoring.html", "evaluation.html"):
         publish_link(f"report-{name.removesuffix('.html')}", ROOT / "reports" / name, name)
     get_run_logger().info("champion %s %s", champion.release_id, bento)
+
+
+def redact(parameters: Mapping[str, Any]) -> None:
+    """Overwrite parameters of the present run and of its tasks in the orchestrator's database."""
+    run_id = flow_run.get_id()
+    if run_id is None:
+        return
+    with get_client(sync_client=True) as client:
+        client.update_flow_run(UUID(run_id), parameters=dict(parameters))
 
 
 def git_commit(root: Path) -> str:

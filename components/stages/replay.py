@@ -1,0 +1,267 @@
+"""Rebuild a served response from its release and its inputs, and say where the two differ.
+
+In: the id of a logged response. Its release comes from the registry, verified; its request, its
+time and the visitor's events as they then were come from the state. Out: a `Diff`, empty of fields
+when the answer is reproduced.
+
+Not compared: the ids drawn for each answer, which parts were missing then, and offers, which come
+from the promotions in force and not from a model. Posted products are those the state holds now.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from components.contracts.artefacts import Layout
+from components.contracts.errors import RegistryError, StateError, UnknownVisitorError
+from components.contracts.messages import RecommendRequest, SearchRequest, TurnRequest
+from components.contracts.params import load_params
+from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Purchase
+from components.registry.store import Registry
+from components.stages.gate import Engines
+from components.state.store import Store
+
+DRAWN = ("request_id", "slate_id", "trace_id")
+ADDED = ("offers", "degraded")
+INPUTS = ("session",)
+TOLD = {
+    "click": Click,
+    "basket_add": BasketAdd,
+    "basket_remove": BasketRemove,
+    "purchase": Purchase,
+    "rating": Click,
+}
+
+
+@dataclass(frozen=True)
+class Diff:
+    """A replayed response beside the served one; `fields` are the paths that differ."""
+
+    request_id: str
+    endpoint: str
+    release_id: str
+    fields: tuple[str, ...]
+    served: Mapping[str, Any]
+    replayed: Mapping[str, Any]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether the answer was reproduced."""
+        return not self.fields
+
+
+def state_url(layout: Layout) -> str:
+    """Return the URL of the state that the service writes."""
+    given = os.environ.get("SHELFWISE_STATE_URL")
+    if given:
+        return given
+    named = (
+        load_params(layout.params_file).serve.state_url if layout.params_file.is_file() else None
+    )
+    return named or f"sqlite:///{layout.var / 'state.db'}"
+
+
+def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Diff:
+    """Compute a logged response anew.
+
+    Args:
+        request_id: of the response.
+        layout: where registry and state lie.
+        store: an open state; the service's own is opened if not given.
+
+    Raises:
+        StateError: no such response in the log, or one of an endpoint that holds no ranking.
+        UnknownVisitorError: the visitor asked to be forgotten; nothing is computed about them.
+        RegistryError: the release is gone, altered, or retired by a forget request.
+    """
+    opened = store or Store(state_url(layout))
+    try:
+        logged = opened.response(request_id)
+        if logged is None:
+            raise StateError(f"{request_id}: no such response in the log of served answers.")
+        visitor_id = logged["visitor_id"]
+        if visitor_id is not None and opened.forgotten_at(visitor_id) is not None:
+            raise UnknownVisitorError(f"{request_id}: its visitor asked to be forgotten.")
+        registry = Registry(layout.registry)
+        if logged["model_version"] in registry.state().retired:
+            raise RegistryError(
+                f"release {logged['model_version']} is retired by a forget request."
+            )
+        release = registry.release(logged["model_version"], verify=True)
+        engines = Engines.load(release.folder)
+        posted = opened.products()
+        if posted:
+            engines.catalogue.upsert(posted)
+            engines.search.upsert(posted)
+            engines.recommend.upsert(posted)
+        recent = opened.events_by_id(list(logged["recent"]))
+        replayed = answer(logged, engines, recent, release.release_id)
+    finally:
+        if store is None:
+            opened.close()
+    served = dict(logged["response"])
+    return Diff(
+        request_id=request_id,
+        endpoint=logged["endpoint"],
+        release_id=release.release_id,
+        fields=tuple(differing(served, replayed)),
+        served=served,
+        replayed=replayed,
+    )
+
+
+def answer(
+    logged: Mapping[str, Any], engines: Engines, recent: Sequence[Event], release_id: str
+) -> dict[str, Any]:
+    """Ask the engines what was asked then; return the response without what is drawn or added."""
+    endpoint, at = logged["endpoint"], logged["at"]
+    visitor_id = logged["visitor_id"]
+    asked = {key: value for key, value in logged["request"].items() if key not in INPUTS}
+    answerers = {
+        "search": lambda: _search(asked, engines, visitor_id, recent, at),
+        "recommend": lambda: _recommend(asked, engines, visitor_id, recent, at),
+        "similar": lambda: _similar(asked, engines),
+        "explain": lambda: _explain(asked, engines, visitor_id, recent, at),
+        "turn": lambda: _turn(asked, logged["request"], engines, recent, release_id, at),
+    }
+    if endpoint not in answerers:
+        raise StateError(f"answers of '{endpoint}' are not replayed; {', '.join(answerers)} are.")
+    return {**answerers[endpoint](), "model_version": release_id}
+
+
+def _search(
+    asked: Mapping[str, Any],
+    engines: Engines,
+    visitor: str | None,
+    recent: Sequence[Event],
+    at: datetime,
+) -> dict[str, Any]:
+    request = SearchRequest.model_validate(asked)
+
+    def liking(product_ids: Sequence[str]) -> Any:
+        return engines.recommend.affinity(visitor, recent, product_ids, now=at)
+
+    found = engines.search.search(
+        request, affinity=liking if visitor is not None or recent else None
+    )
+    return {
+        "products": _plain(found.products),
+        "query": request.query,
+        "corrected_query": found.corrected_query,
+        "understood": found.understood.model_dump(mode="json"),
+        "spans": _plain(found.spans),
+        "intent": found.intent,
+        "total": found.total,
+        "facets": _plain(found.facets),
+        "relaxations": _plain(found.relaxations),
+        "relaxed": list(found.relaxed),
+        "cursor": found.cursor,
+    }
+
+
+def _recommend(
+    asked: Mapping[str, Any],
+    engines: Engines,
+    visitor: str | None,
+    recent: Sequence[Event],
+    at: datetime,
+) -> dict[str, Any]:
+    request = RecommendRequest.model_validate(asked)
+    told = [
+        TOLD[item.kind](
+            event_id=f"told-{number}",
+            at=at,
+            visitor_id=request.visitor_id or "anonymous",
+            product_id=item.product_id,
+        )
+        for number, item in enumerate(request.recent)
+    ]
+    slate = engines.recommend.recommend(
+        visitor,
+        [*recent, *told],
+        now=at,
+        limit=request.limit,
+        surface=request.surface,
+        filters=request.filters,
+    )
+    return {"products": _plain(slate.products), "surface": request.surface}
+
+
+def _similar(asked: Mapping[str, Any], engines: Engines) -> dict[str, Any]:
+    slate = engines.recommend.similar(asked["product_id"], limit=asked.get("limit", 10))
+    return {"products": _plain(slate.products), "surface": "similar"}
+
+
+def _explain(
+    asked: Mapping[str, Any],
+    engines: Engines,
+    visitor: str | None,
+    recent: Sequence[Event],
+    at: datetime,
+) -> dict[str, Any]:
+    reasons = engines.recommend.explain(visitor, asked["product_id"], recent, now=at)
+    return {"product_id": asked["product_id"], "reasons": _plain(tuple(reasons))}
+
+
+def _turn(
+    asked: Mapping[str, Any],
+    with_inputs: Mapping[str, Any],
+    engines: Engines,
+    recent: Sequence[Event],
+    release_id: str,
+    at: datetime,
+) -> dict[str, Any]:
+    """Answer a turn on an empty state that holds the session and the events as they were."""
+    from components.assistant.engine import Assistant
+
+    request = TurnRequest.model_validate(asked)
+    memory = Store("sqlite://")
+    try:
+        memory.append_events(list(recent))
+        session = with_inputs.get("session")
+        if session is not None:
+            memory.session_put(request.session_id, request.visitor_id, session)
+        assistant = Assistant(
+            engines.catalogue,
+            engines.search,
+            engines.recommend,
+            memory,
+            model_version=release_id,
+            currency=engines.catalogue.get(engines.catalogue.ids[0]).currency,
+            now=lambda: at,
+        )
+        return assistant.turn(request).model_dump(mode="json")
+    finally:
+        memory.close()
+
+
+def _plain(models: Sequence[Any]) -> list[Any]:
+    return [model.model_dump(mode="json") for model in models]
+
+
+def differing(served: Any, replayed: Any, path: str = "") -> list[str]:
+    """Return the paths of values that differ; what the service draws or adds is passed over.
+
+    A field that only the served side has is passed over too when it is empty there.
+
+    >>> differing({"a": [1, {"b": 2}], "request_id": "x"}, {"a": [1, {"b": 3}]})
+    ['a.1.b']
+    """
+    if isinstance(served, Mapping) and isinstance(replayed, Mapping):
+        found: list[str] = []
+        for key in sorted({*served, *replayed}):
+            if key in DRAWN or key in ADDED or (key not in replayed and not served[key]):
+                continue
+            found += differing(served.get(key), replayed.get(key), f"{path}.{key}" if path else key)
+        return found
+    if isinstance(served, list | tuple) and isinstance(replayed, list | tuple):
+        if len(served) != len(replayed):
+            return [path]
+        return [
+            name
+            for place, (one, other) in enumerate(zip(served, replayed, strict=True))
+            for name in differing(one, other, f"{path}.{place}")
+        ]
+    return [] if served == replayed else [path]
