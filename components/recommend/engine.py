@@ -55,6 +55,13 @@ NOT_DUE = 0.25
 LIKED = 3.0
 
 
+NO_LOG = Log(
+    *(np.zeros(0, dtype=np.int64) for _ in range(5)),
+    *(np.zeros(0, dtype=np.float32) for _ in range(2)),
+    np.zeros(0, dtype=np.int64),
+)
+
+
 @dataclass(frozen=True)
 class Slate:
     """A composed slate. `propensities` has the chance each product had to be shown at its rank."""
@@ -102,6 +109,7 @@ class _Snapshot:
     near_weight: FloatArray
     base: FloatArray
     available: NDArray[np.bool_]
+    repeatable: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -220,6 +228,8 @@ class RecommendEngine:
                        rules=rules, missing=missing)  # fmt: skip
         read_manifest(folder)
         state, ids = load_state(folder)
+        ranker = Ranker.load(folder)
+        ranker.boosters()  # parsed now, so that the first visitor does not wait for it
         sequence = SequenceSource.load(artefacts)
         if sequence is None:
             missing.append("sasrec")
@@ -227,7 +237,7 @@ class RecommendEngine:
             goods,
             state=state,
             state_ids=ids,
-            ranker=Ranker.load(folder),
+            ranker=ranker,
             history=load_history(folder),
             clock=clock,
             encode=encode,
@@ -352,6 +362,7 @@ class RecommendEngine:
             near_weight=weight,
             base=self._base(len(ids), products, near, weight),
             available=available,
+            repeatable=np.array([p is None or p.repeatable for p in products], dtype=bool),
         )
 
     def _anchors(self, n: int) -> IntArray:
@@ -434,7 +445,7 @@ class RecommendEngine:
 
     def visitor_log(self, visitor_id: str | None, session: Session, now: datetime) -> Log:
         """Return the visitor's purchases known at `now`: the release's, then the session's."""
-        empty = build_log(*(np.zeros(0, dtype=t) for t in (int, int, int, int, float, float, int)))
+        empty = NO_LOG
         held = empty if self.history_store is None else self.history_store.rows(visitor_id)
         today = day_of(now)
         if len(held) and held.day.max() > today:
@@ -613,7 +624,15 @@ class RecommendEngine:
         allowed = self._allowed(snapshot, session, scores, filters, set(exclude), now, surface)
         if filters is not None and len(allowed) < limit:
             degraded.append("filters")
-        order = allowed[np.lexsort((allowed, -scores.log_odds[allowed]))]
+        named = [
+            snapshot.index[product_id]
+            for rule in self.rules
+            if rule.holds(now, surface)
+            for product_id in rule.product_ids
+            if product_id in snapshot.index
+        ]
+        order = best_first(allowed, scores.log_odds, max(1000, 20 * limit))
+        order = np.union1d(order, np.intersect1d(allowed, np.array(named, dtype=np.int64)))
         placed = self._compose(snapshot, scores, order, visitor_id, now, limit, surface)
         products = tuple(
             self._card(snapshot, scores, session, p.item, rank, p.explored, p.pinned)
@@ -659,7 +678,7 @@ class RecommendEngine:
         self, snapshot: _Snapshot, session: Session, scores: Scores, now: datetime
     ) -> NDArray[np.bool_]:
         """Mark what needs no second sale now: bought and not repeatable, or just bought."""
-        out = np.array([p is not None and not p.repeatable for p in snapshot.products], dtype=bool)
+        out = ~snapshot.repeatable
         out &= scores.owned
         today = day_of(now)
         for product_id, day in session.bought.items():
@@ -874,6 +893,14 @@ def scored_product(
         available=product.available,
         purchase_probability=None if probability is None else round(probability, 6),
     )
+
+
+def best_first(items: IntArray, values: FloatArray, k: int) -> IntArray:
+    """Return the `k` items of the highest value, best first, ties by smaller index."""
+    if len(items) > k:
+        least = np.partition(values[items], len(items) - k)[len(items) - k]
+        items = items[values[items] >= least]
+    return items[np.lexsort((items, -values[items]))][:k]
 
 
 def nearest_anchors(
