@@ -81,12 +81,13 @@ def decided(release: Release, by: str, *, again: bool) -> Verdict | None:
     if state.line[-1:] == [release.release_id]:
         return None
     known = read_verdict(release.release_id, registry.verdicts)
-    same_champion = known is not None and known.champion_id == (
-        state.line[-1] if state.line else None
+    settled = (
+        known is not None
+        and bool(state.line)
+        and known.champion_id == state.line[-1]
+        and release.release_id in state.refused
     )
-    if known is not None and same_champion and release.release_id in state.refused and not again:
-        return known
-    return gate(release.release_id, by)
+    return known if settled and not again else gate(release.release_id, by)
 
 
 @flow(name="training", timeout_seconds=4 * 3600, **recorded())

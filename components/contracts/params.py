@@ -270,7 +270,7 @@ class PromoteParams(Section):
     max_over_baseline: Annotated[
         float, Field(gt=0, description="relative; more is a leak until shown otherwise")
     ] = 1.0
-    max_latency_ms: Annotated[float, Field(gt=0, description="in-process p95 of one call")] = 250.0
+    max_latency_ms: Annotated[float, Field(gt=0, description="CPU time, p95 of one call")] = 250.0
     max_latency_growth: Annotated[float, Field(ge=1, description="times the champion's")] = 2.0
     keep_releases: Positive = 5
 

@@ -37,6 +37,7 @@ def package(layout: Layout, release_id: str, *, by: str = "pipeline") -> str:
     if not is_built(version):
         registry.verify(release.release_id)
         build(layout, release, version)
+        drop_old(release.release_id, version, {r.release_id for r in registry.releases()})
     if registry.state().bentos.get(release.release_id) != tag:
         registry.record(
             "package",
@@ -97,6 +98,25 @@ def build(layout: Layout, release: Release, version: str) -> None:
     if done.returncode:
         lines = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr).strip().splitlines()
         raise ServiceError("bentoml build failed: " + " | ".join(lines[-6:]))
+
+
+def drop_old(release_id: str, version: str, known: set[str]) -> list[str]:
+    """Remove bentos of releases that are gone, and all but one older build of this release.
+
+    Args:
+        release_id: the release just built.
+        version: its newest build.
+        known: releases that the registry still holds.
+    """
+    store = Path(str(os.environ.get("BENTOML_HOME"))) / "bentos" / NAME
+    built = [path for path in store.iterdir() if (path / "bento.yaml").is_file()]
+    older = [path for path in built if path.name.startswith(release_id) and path.name != version]
+    older.sort(key=lambda path: path.stat().st_mtime)
+    gone = [path for path in built if path.name.partition("-")[0] not in known]
+    dropped = [*older[:-1], *gone]
+    for path in dropped:
+        shutil.rmtree(path)
+    return [path.name for path in dropped]
 
 
 def _link_or_copy(source: str, target: str) -> str:
