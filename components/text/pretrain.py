@@ -130,7 +130,8 @@ def train_tokens(
 
     rows = token_ids(encoder.tokenizer, texts)
     vocabulary = np.unique(np.concatenate([np.asarray(row) for row in rows]))
-    place = np.full(int(encoder.body.get_input_embeddings().weight.shape[0]), IGNORED)
+    unseen = int(encoder.body.get_input_embeddings().weight.shape[0])
+    place = np.full(unseen + 1, IGNORED)  # token id -> column of the head
     place[vocabulary] = np.arange(len(vocabulary))
     special, mask_id = special_ids(encoder)
     causal = is_causal(encoder)
@@ -163,7 +164,7 @@ def train_tokens(
                 share=params.mask_share,
                 generator=generator,
             )
-        wanted = torch.from_numpy(np.where(targets == IGNORED, IGNORED, place[targets]))
+        wanted = torch.from_numpy(place[np.where(targets == IGNORED, unseen, targets)])
         encoder.body.train(not alone)
         with torch.set_grad_enabled(not alone):
             states = encoder.hidden(torch.from_numpy(ids), torch.from_numpy(mask))
