@@ -165,9 +165,9 @@ def page(found: OperationsResponse, *, api_url: str) -> str:
         f'<div class="sw-ops" id="sw-ops-main"><div class="sw-state sw-{text(found.status)}" role="status">'
         f"<h2>{_HEADLINES[found.status]}</h2><ul>{advice}</ul></div><div class='sw-panels'>"
         f"{_panel('Serving now', _facts({'release': found.model_version, **found.traffic}))}"
-        f"{_panel('Champion', _facts(found.champion))}{_panel('Challenger', _facts(found.challenger))}"
+        f"{_panel('Champion', _facts(found.champion) + '<h3>Challenger</h3>' + _facts(found.challenger))}"
         f"{_panel('Last run and its cost', _cost(found.timings))}"
-        f"{_panel('Data quality', _quality(found.validation))}{_panel('Drift', _drift(found.drift))}"
+        f"{_panel('Data quality', _quality(found.validation))}{_panel('Drift', _drift(found.drift), is_wide=True)}"
         f"{_panel('Figures of what is served', _figures(found.figures), is_wide=True)}"
         f"{_panel('Who was champion, and why', history, is_wide=True)}"
         f"{_panel('Reports', f'<div class=sw-links>{links}</div>' if links else _table((), ()), is_wide=True)}"

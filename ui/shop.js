@@ -79,7 +79,6 @@
       if (title && title.dataset.seen !== "1") {
         title.dataset.seen = "1"; title.focus({ preventScroll: true });
         title.closest("section").scrollIntoView({ block: "start", behavior: "instant" });
-        window.scrollBy(0, -96);
       }
     }
   }).observe(body, { subtree: true, childList: true });
