@@ -4,6 +4,7 @@ Every change goes through the store and comes with the operations that take it b
 product or a review says is looked at here except as a fact to hand on.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -1356,26 +1357,12 @@ class Executor:
                 status="failed",
             )
         step = self.state.undo[-1]
-        for operation in reversed(step.operations):
-            if operation["do"] == "basket":
-                quantity = int(operation["quantity"])
-                product = self.product(operation["product_id"])
-                stock = (
-                    stock_of(product, variant_of(product, operation["variant_id"]))
-                    if product
-                    else 0
-                )
-                if stock is not None:
-                    quantity = min(quantity, stock)
-                self.t.store.basket_set(
-                    self.c.visitor_id, operation["product_id"], operation["variant_id"], quantity
-                )
-            elif operation["do"] == "wishlist":
-                self.t.store.wishlist_set(
-                    self.c.visitor_id, operation["product_id"], bool(operation["present"])
-                )
-            else:
-                self.t.store.preference_set(self.c.visitor_id, operation["key"], operation["value"])
+        first: dict[str, dict[str, Any]] = {}
+        for operation in step.operations:  # what was before the step, each thing once
+            name = json.dumps([operation["do"], *(operation.get(k) for k in ("product_id", "variant_id", "key"))])
+            first.setdefault(name, operation)
+        for operation in first.values():
+            self.restore(operation)
         self.refresh_basket()
         state = self.state.model_copy(
             update={
@@ -1391,6 +1378,26 @@ class Executor:
             state,
             facts={"what": step.what, "operations": step.operations, **self.basket_facts()},
         )
+
+    def restore(self, operation: Mapping[str, Any]) -> None:
+        """Put one thing back as it was, as far as the stock allows."""
+        if operation["do"] == "basket":
+            quantity = int(operation["quantity"])
+            product = self.product(operation["product_id"])
+            variant = variant_of(product, operation["variant_id"]) if product else None
+            stock = stock_of(product, variant) if product else 0
+            self.t.store.basket_set(
+                self.c.visitor_id,
+                operation["product_id"],
+                operation["variant_id"],
+                quantity if stock is None else min(quantity, stock),
+            )
+        elif operation["do"] == "wishlist":
+            self.t.store.wishlist_set(
+                self.c.visitor_id, operation["product_id"], bool(operation["present"])
+            )
+        else:
+            self.t.store.preference_set(self.c.visitor_id, operation["key"], operation["value"])
 
     # -- checkout
 

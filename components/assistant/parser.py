@@ -1285,6 +1285,8 @@ class _Turn:
         if not targets:
             own = self.read(cleaned)
             pointed = self.point(cleaned, own)
+            if not re.search(r"[a-z\u3400-\u9fff]", cleaned) and not pointed.product_ids:
+                pointed = self.refs.pronoun()
             if pointed.unknown is not None:
                 return [Clarify(about="unknown_product", subject=pointed.unknown)]
             ids = pointed.product_ids

@@ -1,0 +1,111 @@
+"""A language model that is slow, wrong, malicious, cut off or down: the turn is answered all the same."""
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from components.assistant.llm import LanguageModel, ModelSettings, settings_from_environment
+from tests.unit.assistant.shops import Talk, assistant
+
+
+class Stub(BaseHTTPRequestHandler):
+    mode = "good"
+    commands: list = []
+    calls = 0
+
+    def log_message(self, *args):
+        pass
+
+    def do_POST(self):
+        type(self).calls += 1
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.mode == "slow":
+            time.sleep(1.0)
+        if self.mode == "down":
+            self.send_response(503)
+            self.end_headers()
+            return
+        content = json.dumps({"commands": self.commands})
+        raw = json.dumps({"choices": [{"message": {"content": content}}], "usage": {"total_tokens": 50}}).encode()
+        if self.mode == "wrong":
+            raw = b'{"choices": [{"message": {"content": "sure, here you go!"}}]}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(raw) * (2 if self.mode == "cut" else 1)))
+        self.end_headers()
+        try:
+            self.wfile.write(raw)
+        except BrokenPipeError:
+            return
+
+
+@pytest.fixture
+def stub():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    Stub.calls, Stub.mode, Stub.commands = 0, "good", []
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def talk_to(server, **settings):
+    model = LanguageModel(ModelSettings(url=f"http://127.0.0.1:{server.server_address[1]}", timeout_seconds=0.4, **settings))
+    return Talk(assistant(language_model=model)), model
+
+
+def test_its_commands_are_run_and_named(stub):
+    Stub.commands = [{"kind": "search", "query": "", "constraints": [{"field": "type", "values": ["lamp"]}]}]
+    talk, model = talk_to(stub)
+    answer = talk("I would love some light in here")
+    assert {p.product_id for p in answer.products} == {"p3", "p4"}
+    assert answer.commands[0].origin == "llm" and model.spent_tokens == 50
+
+
+@pytest.mark.parametrize("mode", ["slow", "wrong", "cut", "down"])
+def test_a_failing_model_is_replaced_in_the_same_turn(stub, mode):
+    Stub.mode = mode
+    talk, _ = talk_to(stub)
+    answer = talk("show me lamps")
+    assert {p.product_id for p in answer.products} == {"p3", "p4"}
+    assert answer.commands[0].origin == "rules" and "llm" in answer.degraded
+
+
+@pytest.mark.parametrize(
+    "commands",
+    [
+        [{"kind": "checkout_confirm", "confirmation_id": "c-1"}],
+        [{"kind": "forget_me"}],
+        [{"kind": "basket_set", "product_id": "p3", "quantity": 9}],
+        [{"kind": "details", "product_id": "p999"}],
+        [{"kind": "search", "constraints": [{"field": "secret", "values": ["x"]}]}],
+        [{"kind": "launch_missiles"}],
+        "not a list",
+    ],
+)
+def test_a_malicious_model_is_not_believed(stub, commands):
+    Stub.commands = commands
+    talk, model = talk_to(stub)
+    answer = talk("show me lamps")
+    assert {p.product_id for p in answer.products} == {"p3", "p4"} and answer.state["basket"] == []
+    assert answer.commands[0].origin == "rules" and model.last_refusal
+
+
+def test_the_budget_and_the_rest_after_failures(stub):
+    talk, _ = talk_to(stub, budget_tokens=0)
+    talk("show me lamps")
+    assert Stub.calls == 0
+    Stub.mode = "down"
+    talk, _ = talk_to(stub, give_up_after=2)
+    for _ in range(4):
+        talk("show me lamps")
+    assert Stub.calls == 2
+
+
+def test_settings_come_from_the_environment():
+    assert settings_from_environment({}) is None
+    made = settings_from_environment({"SHELFWISE_LLM_URL": "http://x/v1/", "SHELFWISE_LLM_TIMEOUT_SECONDS": "2"})
+    assert made is not None and made.url == "http://x/v1" and made.timeout_seconds == 2.0
