@@ -15,6 +15,8 @@ from components.contracts.messages import OperationsResponse
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]+\.(html|json|svg)")
 HISTORY = 20
+URGENT = ("stop and quarantine", "roll back")
+WORTH_A_LOOK = ("retrain",)
 
 
 def _read(path: Path) -> Any:
@@ -40,9 +42,7 @@ def operations(shop: Shop) -> OperationsResponse:
         _read(layout.reports / "validation.json"),
         _read(layout.reports / "p8_drift.json"),
     )
-    monitoring = _read(layout.var / "monitor" / "latest.json") or _read(
-        layout.reports / "monitoring.json"
-    )
+    monitoring = _read(layout.var / "monitor" / "latest.json")
     champion, challenger, history, registry_problem = _registry(shop)
     health = shop.health()
     broken, attention = [], []
@@ -57,9 +57,12 @@ def operations(shop: Shop) -> OperationsResponse:
         attention.append(f"Parts are missing and replaced by simpler ones: {', '.join(missing)}.")
     if not champion:
         attention.append("No release is promoted yet: run `make pipeline`.")
-    decision = str(monitoring.get("decision") or monitoring.get("remedy") or "")
-    if decision and decision not in ("ignore", "none", "ok", "note"):
-        attention.append(f"Monitoring asks for: {decision}. {monitoring.get('reason', '')}".strip())
+    remedy = str(monitoring.get("decision", ""))
+    if remedy in URGENT or remedy in WORTH_A_LOOK:
+        line = (
+            f"Monitoring, week {monitoring.get('week')}: {remedy}. {monitoring.get('reason', '')}"
+        )
+        (broken if remedy in URGENT else attention).append(line.strip())
     advice = broken + attention
     return OperationsResponse(
         request_id=new_id("r"),

@@ -105,7 +105,7 @@ def _quality(report: Mapping[str, Any]) -> str:
 
 
 def _drift(report: Mapping[str, Any]) -> str:
-    weeks = report.get("weeks") or report.get("windows") or report.get("history")
+    weeks = report.get("recent") or report.get("weeks")
     facts = (
         _facts({k: v for k, v in report.items() if not isinstance(v, list | dict)})
         if report

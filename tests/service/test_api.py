@@ -236,6 +236,20 @@ def test_operations_and_reports(api, shop):
         assert api.get(f"/v1/operations/reports/{name}").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("remedy", "status"), [("none", "ok"), ("retrain", "attention"), ("roll back", "broken")]
+)
+def test_the_monitors_remedy_becomes_advice(api, shop, remedy, status):
+    folder = shop.layout.var / "monitor"
+    folder.mkdir(parents=True, exist_ok=True)
+    latest = {"decision": remedy, "week": 30, "reason": "prices tripled", "recent": []}
+    (folder / "latest.json").write_text(json.dumps(latest))
+    found = ok(api.get("/v1/operations"))
+    named = any("prices tripled" in line for line in found["advice"])
+    assert named == (remedy != "none")
+    assert found["status"] == status or (remedy == "none" and found["status"] == "attention")
+
+
 BAD = [
     ("post", "/v1/search", {"json": {}}, 422),
     ("post", "/v1/search", {"json": {"query": "x", "colour": "red"}}, 422),
