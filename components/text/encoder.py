@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float32]
 TOLERANCE = 1e-5  # largest difference of one number between batches, and between ONNX and torch
 BATCH_TOKENS = 1024
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONFIG_NAME = "encoder.json"
 MODEL_NAME = "encoder.onnx"
 TOKENIZER_NAME = "tokenizer.json"
@@ -63,6 +64,44 @@ def padded(rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np
         ids[index, : len(row)] = row
         mask[index, : len(row)] = 1
     return ids, mask
+
+
+def word_pieces(texts: Sequence[str], size: int) -> list[str]:
+    """Choose a WordPiece vocabulary: every letter, then the most frequent words, starts and ends.
+
+    The library's own trainer breaks ties by memory order, so two runs differ; this one breaks them
+    by the alphabet. Two thirds of the room go to whole words, the rest to pieces of 2 to 6 letters.
+
+    Returns:
+        At most `size` names (more only if the letters alone are more), special ones first.
+    """
+    from collections import Counter
+
+    from tokenizers import normalizers, pre_tokenizers
+
+    normaliser = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words: Counter[str] = Counter()
+    for text in texts:
+        cleaned = normaliser.normalize_str(clean(text))
+        words.update(word for word, _ in splitter.pre_tokenize_str(cleaned))
+    letters = sorted({letter for word in words for letter in word})
+    names = [*SPECIAL, *letters, *(f"##{letter}" for letter in letters)]
+    pieces: Counter[str] = Counter()
+    for word, count in words.items():
+        for length in range(2, min(7, len(word))):
+            pieces[word[:length]] += count
+            pieces[f"##{word[-length:]}"] += count
+    room = max(0, size - len(names))
+    held = set(names)
+    for counts, upto in ((words, len(names) + room * 2 // 3), (pieces, len(names) + room)):
+        for name, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+            if len(names) >= upto:
+                break
+            if name not in held:
+                names.append(name)
+                held.add(name)
+    return names
 
 
 def length_sorted_batches(
@@ -208,6 +247,7 @@ class TextEncoder(_Batched):
             raise ArtefactError(f"{folder}: not a transformers folder (no config.json).")
         try:
             transformers_logging.disable_progress_bar()
+            transformers_logging.set_verbosity_error()
             config = AutoConfig.from_pretrained(folder, local_files_only=True)
             encoders = MODEL_FOR_TEXT_ENCODING_MAPPING
             kind = AutoModelForTextEncoding if type(config) in encoders else AutoModel
@@ -238,17 +278,16 @@ class TextEncoder(_Batched):
     ) -> Self:
         """Make a small untrained BERT whose WordPiece vocabulary is learnt from `texts`."""
         import torch
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
         from transformers import BertConfig, BertModel
 
-        special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-        tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+        names = word_pieces(texts, vocabulary)
+        tokenizer = Tokenizer(
+            models.WordPiece({name: i for i, name in enumerate(names)}, unk_token="[UNK]")
+        )
+        tokenizer.add_special_tokens(list(SPECIAL))
         tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(
-            vocab_size=vocabulary, special_tokens=special, show_progress=False
-        )
-        tokenizer.train_from_iterator(sorted({clean(text) for text in texts}), trainer)
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]",
             special_tokens=[(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")],
