@@ -151,7 +151,7 @@ def _csv_reviews(path: Path, options: AmazonSource) -> tuple[list[dict[str, Any]
         with open_text(path) as handle:
             for number, line in enumerate(handle, 1):
                 fields = line.strip().split(",")
-                values = dict(
+                values: dict[str, Any] = dict(
                     zip(("visitor_id", "product_id", "rating", "at"), fields, strict=False)
                 )
                 reason = _unusable(values)

@@ -348,7 +348,7 @@ def _products(articles: pl.DataFrame, lines: pl.DataFrame, variants: pl.DataFram
     )
     shelves = shelf_categories(articles)
     texts = [
-        compose(department, brand, shelves.get((category, type_), category), type_, size)
+        compose(department, brand, shelves.get((category, type_)) or category, type_, size)
         for department, brand, category, type_, size in rows.select(FAMILY).iter_rows()
     ]
     return rows.select(
@@ -415,7 +415,7 @@ def _promotions(
         .join(value, on="promotion_id", how="left")
         .sort("promotion_id")
     )
-    typical = int(value["value"].median() or 100) if value.height else 100
+    typical = int(value["value"].median() or 100) if value.height else 100  # type: ignore[arg-type]
     titles, mechanics = [], []
     for categories, n, worth in rows.select("categories", "n", "value").iter_rows():
         amount = worth if worth is not None else typical

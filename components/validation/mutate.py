@@ -23,19 +23,15 @@ from components.validation.plain import PlainJudge
 from components.validation.profile import Profile, make_profile
 from components.validation.suites import Outcome, read_folder, validate_tables
 
-SEED = 7
-SAMPLE_SHARE = 10
 REPORT_NAME = "p9_validation.json"
-SHOP = IngestParams(
-    source="synthetic", seed=SEED, synthetic=SyntheticSource(visitors=120, products=144, weeks=12)
-)
+SMALL_SHOP = SyntheticSource(visitors=120, products=144, weeks=12)
 FILE_STRENGTHS = (0.01, 0.5, 0.99)
 
 
-def sample_visitors(tables: Mapping[str, pl.DataFrame]) -> dict[str, pl.DataFrame]:
-    """Keep every tenth visitor with all that is hers, all products, and the exposures of some."""
-    chosen = tables["visitors"].sort("visitor_id").gather_every(SAMPLE_SHARE)["visitor_id"]
-    shown = tables["products"].sort("product_id").gather_every(SAMPLE_SHARE)["product_id"]
+def sample_visitors(tables: Mapping[str, pl.DataFrame], every: int) -> dict[str, pl.DataFrame]:
+    """Keep every so many-th visitor with all that is hers, all products, and the exposures of some."""
+    chosen = tables["visitors"].sort("visitor_id").gather_every(every)["visitor_id"]
+    shown = tables["products"].sort("product_id").gather_every(every)["product_id"]
     exposures = tables["exposures"].filter(pl.col("product_id").is_in(shown.implode()))
     return {
         name: frame.filter(pl.col("visitor_id").is_in(chosen.implode()))
@@ -78,12 +74,16 @@ def verdict_on(
 
 
 def inject(
-    fault: Fault, tables: Mapping[str, pl.DataFrame], before: Profile, params: ValidateParams
+    fault: Fault,
+    tables: Mapping[str, pl.DataFrame],
+    before: Profile,
+    params: ValidateParams,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Inject one fault at each of its strengths and judge the tables."""
     rows = []
     for number, strength in enumerate(fault.strengths):
-        random = np.random.default_rng([SEED, number])
+        random = np.random.default_rng([seed, number])
         mutated = fault.apply(dict(tables), strength, random)
         outcome = validate_tables(mutated, params, before=before, judge=PlainJudge())
         rows.append(verdict_on(fault.name, fault.group, fault.table, strength, fault.shop, outcome))
@@ -157,8 +157,10 @@ def run(params: Params, layout: Layout) -> None:
     """
     limits = params.validate_
     whole, _ = read_folder(layout.tables)
-    real = sample_visitors(whole)
-    made, _ = synthetic.build(SHOP)
+    real = sample_visitors(whole, params.mutate.every_visitor)
+    made, _ = synthetic.build(
+        IngestParams(source="synthetic", seed=params.mutate.seed, synthetic=SMALL_SHOP)
+    )
     shops: dict[str, tuple[dict[str, pl.DataFrame], Profile]] = {}
     clean = []
     for name, tables in (("real", real), ("synthetic", made)):
@@ -177,7 +179,7 @@ def run(params: Params, layout: Layout) -> None:
     for fault in CATALOGUE:
         tables, before = shops[fault.shop]
         if fault.table in tables:
-            rows += inject(fault, tables, before, limits)
+            rows += inject(fault, tables, before, limits, params.mutate.seed)
     rows += damaged_files(made, limits)
     weeks = weeks_alone(whole, make_profile(whole), limits)
     write_json(layout.reports / REPORT_NAME, summary(rows, clean, weeks, real))
@@ -200,7 +202,7 @@ def summary(
         "protocol": "p9_validation",
         "dataset": "journey (every tenth visitor, all products) and the synthetic shop",
         "n": len(rows),
-        "seed": SEED,
+        "seed": params.mutate.seed,
         "faults": len({row["fault"] for row in rows}),
         "visitors": real["visitors"].height,
         "caught": caught,

@@ -16,8 +16,10 @@ class Judge(Protocol):
         """Return one entry a row-level check."""
         ...
 
-    def numbers(self, table: str, measures: Sequence[Measure], phase: str) -> list[dict[str, Any]]:
-        """Return one entry a measure."""
+    def numbers(
+        self, measures: Mapping[str, Sequence[Measure]], phase: str
+    ) -> dict[str, list[dict[str, Any]]]:
+        """Return one entry a measure, by table."""
         ...
 
 

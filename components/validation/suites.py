@@ -20,7 +20,7 @@ from typing import Any
 
 import polars as pl
 
-from components.contracts.artefacts import Layout, write_json
+from components.contracts.artefacts import Layout, sha256_of_json, write_json
 from components.contracts.errors import TableError, ValidationBlockedError
 from components.contracts.params import Params, ValidateParams
 from components.contracts.tables import REQUIRED_TABLES, SPECS
@@ -31,6 +31,7 @@ from components.validation.measures import measure
 from components.validation.page import write_page
 from components.validation.plain import Judge, number_entry, row_entry
 from components.validation.profile import (
+    PROFILE_NAME,
     Profile,
     compare,
     is_same_shop,
@@ -107,12 +108,12 @@ class _Suites:
 
     def rows(self, table: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
         """Let GX expect that every row holds, check by check."""
-        import great_expectations.expectations as gxe
+        from great_expectations import expectations as gxe
         import pandas as pd
 
         frame = pd.DataFrame({v.name: v.ok.to_numpy() for v in verdicts})
         expectations = [
-            gxe.ExpectColumnValuesToBeInSet(
+            gxe.ExpectColumnValuesToBeInSet(  # pyright: ignore[reportPrivateImportUsage]
                 column=v.name, value_set=[True], meta={"name": v.name, "about": v.about}
             )
             for v in verdicts
@@ -127,7 +128,7 @@ class _Suites:
         self, measures: Mapping[str, Sequence[Measure]], phase: str
     ) -> dict[str, list[dict[str, Any]]]:
         """Let GX expect each number of each table to lie within its bounds, in one suite."""
-        import great_expectations.expectations as gxe
+        from great_expectations import expectations as gxe
         import pandas as pd
 
         seen = [
@@ -138,7 +139,7 @@ class _Suites:
         ]
         frame = pd.DataFrame({column: [float(m.value or 0.0)] for column, m in seen})
         expectations = [
-            gxe.ExpectColumnMaxToBeBetween(
+            gxe.ExpectColumnMaxToBeBetween(  # pyright: ignore[reportPrivateImportUsage]
                 column=column,
                 min_value=m.low,
                 max_value=m.high,
@@ -444,9 +445,17 @@ def _unreadable_rows(folder: Path) -> pl.DataFrame | None:
     return read_frame(path) if path.exists() else None
 
 
-def last_accepted(layout: Layout, source: str) -> Path:
-    """Return the folder that keeps a source's last accepted profile, outside of DVC's outputs."""
-    return layout.var / "validation" / source
+def last_accepted(layout: Layout, params: Params) -> Path:
+    """Return the folder that keeps a source's last accepted profile, outside of DVC's outputs.
+
+    Another file or another synthetic shop is another source: it is not compared with this one.
+    """
+    source = params.ingest.source
+    section = getattr(params.ingest, source, None)
+    which = {"section": section.model_dump() if section else {}}
+    if source == "synthetic":
+        which["seed"] = {"seed": params.ingest.seed}
+    return layout.var / "validation" / f"{source}-{sha256_of_json(which)[:12]}"
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -460,10 +469,11 @@ def run(params: Params, layout: Layout) -> None:
     source = str(account.get("source", params.ingest.source))
     tables, problems = read_folder(layout.ingested)
     unreadable = _unreadable_rows(layout.ingested)
+    yardstick = last_accepted(layout, params)
     outcome = validate_tables(
         tables,
         params.validate_,
-        before=read_profile(last_accepted(layout, source)),
+        before=read_profile(yardstick),
         own_yardstick=True,
         problems=problems,
         unreadable=unreadable,
@@ -473,12 +483,16 @@ def run(params: Params, layout: Layout) -> None:
     write_page(layout.reports / "validation.html", report)
     _write_quarantine(layout.quarantine, outcome, unreadable)
     if outcome.blocked_by:
+        compared = (yardstick / PROFILE_NAME).is_file()
         more = len(outcome.blocked_by) - 1
         tail = f" And {more} more; see reports/validation.html." if more else ""
-        raise ValidationBlockedError(f"validation blocked: {outcome.blocked_by[0]}{tail}")
+        meant = f" If the change is meant, delete {yardstick / PROFILE_NAME} and run again."
+        raise ValidationBlockedError(
+            f"validation blocked: {outcome.blocked_by[0]}{tail}{meant if compared else ''}"
+        )
     profile = make_profile(outcome.tables, source)
     _write_accepted(layout, outcome, profile)
-    write_profile(last_accepted(layout, source), profile)
+    write_profile(yardstick, profile)
 
 
 def _account(folder: Path) -> dict[str, Any]:
