@@ -41,13 +41,17 @@ STAGES = {
     "train_ranker": "components.recommend.train_ranker:run",
     "train_classifier": "components.assistant.train_classifier:run",
     "evaluate": "components.stages.evaluate:run",
+    "mutate": "components.validation.mutate:run",
+    "monitor": "components.monitor.watch:run",
 }
 FLOWS = ("data", "training", "release", "monitoring", "feedback", "scoring", "forget")
 API_PORT = 3000
 UI_PORT = 7860
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-bench = typer.Typer(no_args_is_help=True, help="Run a protocol on data you name; figures go to --out.")
+bench = typer.Typer(
+    no_args_is_help=True, help="Run a protocol on data you name; figures go to --out."
+)
 app.add_typer(bench, name="bench")
 out = Console()
 err = Console(stderr=True)
@@ -81,7 +85,9 @@ def _record_timing(layout: Layout, stage: str, seconds: float) -> None:
 @app.command()
 def stage(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(STAGES)}.")],
-    params: Annotated[Path | None, typer.Option(help="Parameter file; params.yaml if not given.")] = None,
+    params: Annotated[
+        Path | None, typer.Option(help="Parameter file; params.yaml if not given.")
+    ] = None,
 ) -> None:
     """Run one pipeline stage on the checkout; `dvc repro` calls this for every stage it needs."""
     if name not in STAGES:
@@ -99,7 +105,9 @@ def stage(
 @app.command()
 def validate(
     tables: Annotated[Path, typer.Argument(help="Folder with canonical tables as Parquet files.")],
-    report: Annotated[Path, typer.Option("--out", help="Where the result goes, as JSON.")] = Path("validation.json"),
+    report: Annotated[Path, typer.Option("--out", help="Where the result goes, as JSON.")] = Path(
+        "validation.json"
+    ),
 ) -> None:
     """Check any folder of canonical tables. Exit 0: may go on; exit 2: blocked."""
     code = _function("components.validation.suites:validate_folder")(tables, report)
@@ -200,7 +208,9 @@ def run() -> None:
             with err.status(f"starting the {what} ..."):
                 while not _answers(url):
                     if child.poll() is not None:
-                        raise ServiceError(f"the {what} stopped while starting (exit {child.returncode}); see var/log/.")
+                        raise ServiceError(
+                            f"the {what} stopped while starting (exit {child.returncode}); see var/log/."
+                        )
                     time.sleep(0.3)
         out.print(f"API   http://127.0.0.1:{api_port}/openapi.json")
         out.print(f"Shop  http://127.0.0.1:{ui_port}/   (Ctrl-C stops both)")
@@ -242,8 +252,15 @@ def status() -> None:
         report = json.loads(path.read_text())
         for row in report.get("rows", []):
             if row.get("shipped") and row.get("slice", "all") == "all":
-                figures = {k: v for k, v in row.items() if isinstance(v, float) and not k.endswith(("_low", "_high"))}
-                out.print(f"{path.stem}: {row['model']} " + ", ".join(f"{k} {v:.4f}" for k, v in figures.items()))
+                figures = {
+                    k: v
+                    for k, v in row.items()
+                    if isinstance(v, float) and not k.endswith(("_low", "_high"))
+                }
+                out.print(
+                    f"{path.stem}: {row['model']} "
+                    + ", ".join(f"{k} {v:.4f}" for k, v in figures.items())
+                )
 
 
 @app.command()
@@ -258,7 +275,9 @@ def doctor() -> None:
         problems.append(f"Python {sys.version.split()[0]}; 3.11 is what the pins are tested with")
     constraints = layout.root / "constraints.txt"
     pins = dict(
-        line.split("==", 1) for line in constraints.read_text().splitlines() if "==" in line and line[0] != "#"
+        line.split("==", 1)
+        for line in constraints.read_text().splitlines()
+        if "==" in line and line[0] != "#"
     )
     for name, version in pins.items():
         try:
@@ -297,7 +316,12 @@ def releases() -> None:
     for release in registry.releases():
         mark = "yes" if champion and release.release_id == champion.release_id else ""
         figure = release.metrics.get("ndcg@10")
-        table.add_row(release.release_id, mark, str(release.registered_at), "" if figure is None else f"{figure:.4f}")
+        table.add_row(
+            release.release_id,
+            mark,
+            str(release.registered_at),
+            "" if figure is None else f"{figure:.4f}",
+        )
     out.print(table)
 
 
@@ -312,7 +336,9 @@ def promote(
 
 
 @app.command()
-def rollback(reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "rolled back by hand") -> None:
+def rollback(
+    reason: Annotated[str, typer.Option(help="Why; kept in the history.")] = "rolled back by hand",
+) -> None:
     """Go back to the champion before this one; the running service follows within seconds."""
     release = _registry().rollback(reason=reason, by="cli")
     out.print(f"champion is now {getattr(release, 'release_id', release)}")
@@ -325,7 +351,9 @@ def forget(visitor_id: Annotated[str, typer.Argument(help="Whose data to remove.
 
 
 @app.command()
-def replay(response_id: Annotated[str, typer.Argument(help="The request_id of a served response.")]) -> None:
+def replay(
+    response_id: Annotated[str, typer.Argument(help="The request_id of a served response.")],
+) -> None:
     """Rebuild a served response from its release and inputs; exit 1 if it differs."""
     difference = _function("components.stages.replay:replay")(response_id, _layout())
     if difference.fields:
@@ -338,9 +366,15 @@ def replay(response_id: Annotated[str, typer.Argument(help="The request_id of a 
 def bench_sequences(
     interactions: Annotated[Path, typer.Option(help="Parquet with user_id, item_id, position.")],
     report: Annotated[Path, typer.Option("--out", help="Where the figures go, as JSON.")],
-    items: Annotated[Path | None, typer.Option(help="Parquet with item_id and text columns.")] = None,
-    slates: Annotated[Path | None, typer.Option(help="Write user_id, view, rank, item_id, 20 deep.")] = None,
-    predict_only: Annotated[bool, typer.Option(help="The last items are absent: write slates alone.")] = False,
+    items: Annotated[
+        Path | None, typer.Option(help="Parquet with item_id and text columns.")
+    ] = None,
+    slates: Annotated[
+        Path | None, typer.Option(help="Write user_id, view, rank, item_id, 20 deep.")
+    ] = None,
+    predict_only: Annotated[
+        bool, typer.Option(help="The last items are absent: write slates alone.")
+    ] = False,
 ) -> None:
     """Protocol P2: next product by leave-one-out, full-catalogue ranking."""
     _function("components.stages.bench_sequences:run")(
@@ -351,7 +385,9 @@ def bench_sequences(
 @bench.command("search")
 def bench_search(
     products: Annotated[Path, typer.Option(help="Parquet with id, title and further columns.")],
-    judgements: Annotated[Path, typer.Option(help="CSV (may be gzipped) with query, docid, rating 0-3.")],
+    judgements: Annotated[
+        Path, typer.Option(help="CSV (may be gzipped) with query, docid, rating 0-3.")
+    ],
     report: Annotated[Path, typer.Option("--out", help="Where the figures go, as JSON.")],
 ) -> None:
     """Protocol P3: search relevance over the whole catalogue."""
@@ -360,7 +396,9 @@ def bench_search(
 
 @bench.command("ratings")
 def bench_ratings(
-    reviews: Annotated[Path, typer.Option(help="Parquet or CSV: user_id, item_id, rating, text, timestamp.")],
+    reviews: Annotated[
+        Path, typer.Option(help="Parquet or CSV: user_id, item_id, rating, text, timestamp.")
+    ],
     report: Annotated[Path, typer.Option("--out", help="Where the figures go, as JSON.")],
 ) -> None:
     """Protocol P6: ratings before the purchase, and from a review's own words."""
@@ -392,7 +430,11 @@ def main() -> None:
         if debug:
             raise
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = "the disk is full; free some space and run again" if full else f"{error.strerror or error}"
+        hint = (
+            "the disk is full; free some space and run again"
+            if full
+            else f"{error.strerror or error}"
+        )
         where = f" ({error.filename})" if error.filename else ""
         err.print(f"[red]error:[/] {hint}{where}.", highlight=False, soft_wrap=True)
         sys.exit(1)

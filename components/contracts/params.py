@@ -78,6 +78,15 @@ class ValidateParams(Section):
     max_volume_change: Annotated[float, Field(gt=0)] = 0.5
 
 
+class MutateParams(Section):
+    """The trial of validation: faults injected one by one into a sample of the accepted tables."""
+
+    seed: int = 7
+    every_visitor: Annotated[
+        int, Field(ge=1, description="keep every so many-th visitor, and all products")
+    ] = 10
+
+
 class CatalogueParams(Section):
     """How the product table is finished."""
 
@@ -280,6 +289,7 @@ class Params(Section):
 
     ingest: IngestParams = IngestParams()
     validate_: ValidateParams = Field(default=ValidateParams(), alias="validate")
+    mutate: MutateParams = MutateParams()
     catalogue: CatalogueParams = CatalogueParams()
     sessions: SessionsParams = SessionsParams()
     clickthroughs: ClickthroughsParams = ClickthroughsParams()

@@ -29,7 +29,7 @@ FILE_STRENGTHS = (0.01, 0.5, 0.99)
 
 
 def sample_visitors(tables: Mapping[str, pl.DataFrame], every: int) -> dict[str, pl.DataFrame]:
-    """Keep every so many-th visitor with all that is hers, all products, and the exposures of some."""
+    """Keep every so many-th visitor with all that is hers, all products, and some exposures."""
     chosen = tables["visitors"].sort("visitor_id").gather_every(every)["visitor_id"]
     shown = tables["products"].sort("product_id").gather_every(every)["product_id"]
     exposures = tables["exposures"].filter(pl.col("product_id").is_in(shown.implode()))
@@ -182,7 +182,7 @@ def run(params: Params, layout: Layout) -> None:
             rows += inject(fault, tables, before, limits, params.mutate.seed)
     rows += damaged_files(made, limits)
     weeks = weeks_alone(whole, make_profile(whole), limits)
-    write_json(layout.reports / REPORT_NAME, summary(rows, clean, weeks, real))
+    write_json(layout.reports / REPORT_NAME, summary(rows, clean, weeks, real, params.mutate.seed))
 
 
 def summary(
@@ -190,6 +190,7 @@ def summary(
     clean: list[dict[str, Any]],
     weeks: list[dict[str, Any]],
     real: Mapping[str, pl.DataFrame],
+    seed: int,
 ) -> dict[str, Any]:
     """Put the report together: shares caught by group, and everything behind them."""
     groups: dict[str, dict[str, int]] = {}
@@ -200,9 +201,9 @@ def summary(
     caught = sum(row["caught"] for row in rows)
     return {
         "protocol": "p9_validation",
-        "dataset": "journey (every tenth visitor, all products) and the synthetic shop",
+        "dataset": "a sample of the visitors with all products, and a synthetic shop",
         "n": len(rows),
-        "seed": params.mutate.seed,
+        "seed": seed,
         "faults": len({row["fault"] for row in rows}),
         "visitors": real["visitors"].height,
         "caught": caught,

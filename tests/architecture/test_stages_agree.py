@@ -14,7 +14,7 @@ from components.contracts.params import Params, load_params
 ROOT = Path(__file__).parents[2]
 DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 SECTIONS = {field.alias or name for name, field in Params.model_fields.items()}
-NOT_STAGES = {"serve", "monitor", "promote"}
+NOT_STAGES = {"serve", "promote"}
 
 
 @pytest.fixture(scope="module")
