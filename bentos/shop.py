@@ -194,7 +194,9 @@ class Shop:
             cursor=result.cursor,
         )
         query = Query(query_id=response.request_id, text=request.query)
-        self._log("search", request, response, engines, recent, surface="search", query=query)
+        self._log(
+            "search", request, response, engines, recent, surface="search", now=now, query=query
+        )
         return response
 
     def suggest(self, request: SuggestRequest) -> SuggestResponse:
@@ -227,7 +229,7 @@ class Shop:
             products=self._dressed(engines, slate.products, request.visitor_id, now),
             surface=request.surface,
         )
-        self._log("recommend", request, response, engines, recent, surface=request.surface)
+        self._log("recommend", request, response, engines, recent, surface=request.surface, now=now)
         return response
 
     def similar(self, request: SimilarRequest) -> RecommendResponse:
@@ -250,7 +252,7 @@ class Shop:
             products=self._dressed(engines, slate.products, request.visitor_id, now),
             surface="similar",
         )
-        self._log("similar", request, response, engines, (), surface="similar")
+        self._log("similar", request, response, engines, (), surface="similar", now=now)
         return response
 
     def _dressed(
@@ -278,11 +280,11 @@ class Shop:
         recent: Sequence[Event],
         *,
         surface: str = "",
+        now: datetime,
         query: Query | None = None,
         inputs: Mapping[str, Any] | None = None,
     ) -> None:
         visitor_id = getattr(request, "visitor_id", None)
-        now = self._clock(engines).now()
         events: list[Event] = []
         if visitor_id is not None and surface:
             slate_id = response.slate_id
@@ -383,12 +385,9 @@ class Shop:
         """
         engines = self.current.for_visitor(request.visitor_id)
         engines.catalogue.get(request.product_id)
-        recent = self._recent(request.visitor_id)
+        recent, now = self._recent(request.visitor_id), self._clock(engines).now()
         reasons = engines.recommend.explain(
-            self._known(request.visitor_id),
-            request.product_id,
-            recent,
-            now=self._clock(engines).now(),
+            self._known(request.visitor_id), request.product_id, recent, now=now
         )
         response = ExplainResponse(
             request_id=new_id("r"),
@@ -397,7 +396,7 @@ class Shop:
             reasons=tuple(reasons),
             degraded=engines.degraded,
         )
-        self._log("explain", request, response, engines, recent)
+        self._log("explain", request, response, engines, recent, now=now)
         return response
 
     def rating(self, request: RatingRequest) -> RatingResponse:
@@ -530,12 +529,24 @@ class Shop:
     def turn(self, request: TurnRequest) -> TurnResponse:
         """Answer one turn of a dialogue; turns of one session are answered one after another."""
         engines = self.current.for_visitor(request.visitor_id)
-        before = self.store.session(request.session_id, request.visitor_id)
-        recent = self._recent(request.visitor_id)
         with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
+            before = {
+                "session": self.store.session(request.session_id, request.visitor_id),
+                "memory": self._memory(request.visitor_id),
+            }
+            recent, now = self._recent(request.visitor_id), self._clock(engines).now()
             response: TurnResponse = engines.extras["assistant"].turn(request)
-        self._log("turn", request, response, engines, recent, inputs={"session": before})
+        self._log("turn", request, response, engines, recent, now=now, inputs=before)
         return response
+
+    def _memory(self, visitor_id: str) -> dict[str, Any]:
+        """Return what a turn may read of a visitor's records, for a replay."""
+        return {
+            "basket": [line.model_dump(mode="json") for line in self.store.basket(visitor_id)],
+            "wishlist": self.store.wishlist(visitor_id),
+            "preferences": self.store.preferences(visitor_id),
+            "orders": [order.model_dump(mode="json") for order in self.store.orders(visitor_id)],
+        }
 
     def call(self, name: str, request: ToolRequest) -> TurnResponse:
         """Run one tool for one visitor, with the checks of a spoken command.
@@ -544,7 +555,7 @@ class Shop:
             ToolError: no such tool, or arguments that do not fit.
         """
         engines = self.current.for_visitor(request.visitor_id)
-        recent = self._recent(request.visitor_id)
+        recent, now = self._recent(request.visitor_id), self._clock(engines).now()
         with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
             response: TurnResponse = engines.extras["assistant"].call(
                 name,
@@ -552,7 +563,7 @@ class Shop:
                 visitor_id=request.visitor_id,
                 session_id=request.session_id,
             )
-        self._log(f"tool {name}", request, response, engines, recent)
+        self._log(f"tool {name}", request, response, engines, recent, now=now)
         return response
 
     def _turn_lock(self, name: str) -> threading.Lock:

@@ -8,24 +8,29 @@ Not compared: the ids drawn for each answer, which parts were missing then, and 
 from the promotions in force and not from a model. Posted products are those the state holds now.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from components.contracts.artefacts import Layout
+from components.contracts.artefacts import MANIFEST_NAME, Layout
 from components.contracts.errors import RegistryError, StateError, UnknownVisitorError
 from components.contracts.messages import RecommendRequest, SearchRequest, TurnRequest
 from components.contracts.params import load_params
-from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Purchase
+from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Order, Purchase
+from components.data.catalogue import Catalogue
+from components.recommend.engine import RecommendEngine
 from components.registry.store import Registry
+from components.search.engine import SearchEngine
 from components.stages.gate import Engines
 from components.state.store import Store
 
 DRAWN = ("request_id", "slate_id", "trace_id")
 ADDED = ("offers", "degraded")
-INPUTS = ("session",)
+INPUTS = ("session", "memory")
 TOLD = {
     "click": Click,
     "basket_add": BasketAdd,
@@ -90,7 +95,7 @@ def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Di
                 f"release {logged['model_version']} is retired by a forget request."
             )
         release = registry.release(logged["model_version"], verify=True)
-        engines = Engines.load(release.folder)
+        engines = load(release.folder)
         posted = opened.products()
         if posted:
             engines.catalogue.upsert(posted)
@@ -109,6 +114,20 @@ def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Di
         fields=tuple(differing(served, replayed)),
         served=served,
         replayed=replayed,
+    )
+
+
+def load(folder: Path) -> Engines:
+    """Load a release's engines; without an index, what stood in for it when it was served."""
+    if (folder / "index" / MANIFEST_NAME).is_file():
+        return Engines.load(folder)
+    catalogue = Catalogue.load(folder)
+    clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
+    return Engines(
+        catalogue=catalogue,
+        search=SearchEngine.from_products(catalogue),
+        recommend=RecommendEngine.load(folder, catalogue=catalogue),
+        now=datetime.fromisoformat(clock["data_end"]),
     )
 
 
@@ -223,6 +242,7 @@ def _turn(
         session = with_inputs.get("session")
         if session is not None:
             memory.session_put(request.session_id, request.visitor_id, session)
+        remember(memory, request.visitor_id, with_inputs.get("memory") or {})
         assistant = Assistant(
             engines.catalogue,
             engines.search,
@@ -235,6 +255,18 @@ def _turn(
         return assistant.turn(request).model_dump(mode="json")
     finally:
         memory.close()
+
+
+def remember(memory: Store, visitor_id: str, kept: Mapping[str, Any]) -> None:
+    """Put a visitor's basket, wishlist, preferences and orders as they were into a state."""
+    for line in kept.get("basket", ()):
+        memory.basket_set(visitor_id, line["product_id"], line["variant_id"], line["quantity"])
+    for product_id in kept.get("wishlist", ()):
+        memory.wishlist_set(visitor_id, product_id, True)
+    for name, value in kept.get("preferences", {}).items():
+        memory.preference_set(visitor_id, name, value)
+    for order in kept.get("orders", ()):
+        memory.order_add(visitor_id, Order.model_validate(order))
 
 
 def _plain(models: Sequence[Any]) -> list[Any]:

@@ -236,6 +236,29 @@ def test_operations_and_reports(api, shop):
         assert api.get(f"/v1/operations/reports/{name}").status_code == 404
 
 
+def test_logged_answers_are_rebuilt_from_their_release(api, shop):
+    from components.stages.replay import replay
+
+    visitor_id, session_id = fresh(), fresh("s")
+    event = {"event_id": fresh("e"), "kind": "click", "visitor_id": visitor_id, "product_id": "p12"}
+    ok(api.post("/v1/events", json={"events": [event]}))
+    talk = {"session_id": session_id, "visitor_id": visitor_id}
+    asked = [
+        ("/v1/search", {"query": "cereal under $8", "visitor_id": visitor_id, "limit": 5}),
+        ("/v1/recommend", {"visitor_id": visitor_id, "limit": 5}),
+        ("/v1/similar", {"product_id": "p03", "limit": 5}),
+        ("/v1/explain", {"product_id": "p12", "visitor_id": visitor_id}),
+        ("/v1/assistant/turn", {**talk, "message": "coffee under $9"}),
+        ("/v1/assistant/turn", {**talk, "message": "add the first one"}),
+        ("/v1/assistant/turn", {**talk, "message": "what is in my basket?"}),
+    ]
+    answers = [(path, ok(api.post(path, json=body))) for path, body in asked]
+    assert shop.journal.flush()
+    for path, answer in answers:
+        difference = replay(answer["request_id"], shop.layout, store=shop.store)
+        assert difference.fields == (), (path, difference.fields)
+
+
 @pytest.mark.parametrize(
     ("remedy", "status"), [("none", "ok"), ("retrain", "attention"), ("roll back", "broken")]
 )
