@@ -156,10 +156,15 @@ def make_context(
         )
         .select("product_id", "sold")
     )
-    effort = recent.group_by("visitor_id").agg(pl.len().alias("n"))
-    effort = effort.with_columns(
-        ((pl.col("n").rank("ordinal") - 1) * 5 // pl.max_horizontal(pl.len(), 1)).alias("effort")
-    ).select("visitor_id", "effort")
+    effort = (
+        recent.group_by("visitor_id")
+        .agg(pl.len().alias("n"))
+        .sort(["n", "visitor_id"])
+        .select(
+            "visitor_id",
+            (pl.int_range(pl.len()) * 5 // pl.max_horizontal(pl.len(), 1)).alias("effort"),
+        )
+    )
     titles = products.join(recent.select("product_id").unique(), on="product_id", how="semi")
     words = (
         titles.select(tokens(pl.col("title")).alias("w")).explode("w")["w"].drop_nulls().unique()

@@ -40,7 +40,7 @@ SCALE_QUANTILE = 0.98
 MIN_CALM_WEEKS = 8
 # The critical factor is taken at this share of the stated rate: it is estimated from few weeks.
 CAUTION = 0.5
-GROSS = 3.0
+GROSS = 2.0
 
 
 @dataclass(frozen=True)
@@ -227,22 +227,26 @@ def calibrate(samples: Samples, *, rate: float, without: int | None = None) -> T
     if len(kept) < MIN_CALM_WEEKS:
         return Thresholds({}, samples.kinds, 0.0, tuple(s.week for s in kept))
     floors = np.array([FLOORS[samples.kinds[name]] for name in samples.names])
-    while True:
-        stacked = np.concatenate([s.values for s in kept])
-        scale = np.maximum(np.nanquantile(stacked, SCALE_QUANTILE, axis=0), floors)
-        highest = {s.week: np.nanmax(s.values / scale, axis=1) for s in kept}
-        critical = float(np.quantile(np.concatenate(list(highest.values())), 1 - rate * CAUTION))
-        usual = float(np.median([np.median(v) for v in highest.values()]))
-        calm = [s for s in kept if np.median(highest[s.week]) <= GROSS * usual]
-        if len(calm) == len(kept) or len(calm) < MIN_CALM_WEEKS:
-            break
-        kept = calm
+    kept = _without_gross(kept, floors)
+    stacked = np.concatenate([s.values for s in kept])
+    scale = np.maximum(np.nanquantile(stacked, SCALE_QUANTILE, axis=0), floors)
+    highest = np.concatenate([np.nanmax(s.values / scale, axis=1) for s in kept])
+    critical = float(np.quantile(highest, 1 - rate * CAUTION))
     return Thresholds(
         scale=dict(zip(samples.names, scale.tolist(), strict=True)),
         kinds=samples.kinds,
         critical=max(critical, 1.0),
         calm_weeks=tuple(s.week for s in kept),
     )
+
+
+def _without_gross(weeks: list[Sample], floors: FloatArray) -> list[Sample]:
+    """Leave out weeks in which some measure is many times its median over the weeks."""
+    observed = np.stack([s.values[0] for s in weeks])
+    usual = np.maximum(2 * np.nanmedian(observed, axis=0), floors)
+    furthest = np.nanmax(observed / usual, axis=1)
+    calm = [s for s, far in zip(weeks, furthest, strict=True) if far <= GROSS]
+    return calm if len(calm) >= MIN_CALM_WEEKS else weeks
 
 
 def false_alarm_rate(samples: Samples, *, rate: float, draws: int, seed: int) -> tuple[float, int]:
