@@ -2,7 +2,7 @@
 
     python -m benchmarks.kill_pipeline --kills 5 [--within 600] [--seed 1]
 
-Starts from the checkout as it is: remembers the reports, removes what the pipeline made, then starts
+Starts from the checkout as it is: remembers the reports, removes what the pipeline made, starts
 `shelfwise flow training`, kills the whole process group after a random number of seconds, and goes
 on so. The last run is left to end. Exit 0 if the reports are equal byte by byte.
 """
@@ -16,7 +16,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 
@@ -48,7 +47,9 @@ def main() -> int:
     """Run the trial; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--within", type=float, default=600.0, help="latest kill, in seconds after a start")
+    parser.add_argument(
+        "--within", type=float, default=600.0, help="latest kill, in seconds after a start"
+    )
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     layout, rng = Layout("."), random.Random(chosen.seed)
@@ -60,7 +61,9 @@ def main() -> int:
         shutil.rmtree(folder, ignore_errors=True)
     for number in range(chosen.kills):
         wait = rng.uniform(5.0, chosen.within)
-        child = subprocess.Popen(COMMAND, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(
+            COMMAND, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + wait
         while time.monotonic() < deadline and child.poll() is None:
             time.sleep(0.2)

@@ -1,7 +1,6 @@
 """Run every protocol that needs data or load of its own: `make bench`.
 
-Benchmark data is read from the folder that SHELFWISE_BENCH_DATA names; what is absent is skipped and
-said. Each protocol is one `shelfwise bench` command, so that a reader can run just one.
+Benchmark data is read from the folder that SHELFWISE_BENCH_DATA names. Each protocol is one `shelfwise bench` command, so that a reader can run just one.
 """
 
 import os
@@ -25,8 +24,8 @@ def commands(data: Path) -> dict[str, list[str]]:
             "--judgements", str(chorus / "judgments.csv.gz"), "--out", "reports/p3_search.json",
         ],
         "p6_ratings": [
-            *SHELFWISE, "ratings", "--reviews", str(data / "amazon_music_reviews" / "reviews.parquet"),
-            "--out", "reports/p6_ratings.json",
+            *SHELFWISE, "ratings",
+            "--reviews", str(data / "amazon_music_reviews" / "reviews.parquet"), "--out", "reports/p6_ratings.json",
         ],
     }  # fmt: skip
 

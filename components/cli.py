@@ -155,7 +155,8 @@ def _require_free(port: int, variable: str, what: str) -> None:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
             raise ServiceError(
-                f"port {port} for the {what} is in use; stop what listens there or set {variable} to a free port."
+                f"port {port} for the {what} is in use; "
+                f"stop what listens there or set {variable} to a free port."
             ) from error
 
 
@@ -209,7 +210,7 @@ def run() -> None:
                 while not _answers(url):
                     if child.poll() is not None:
                         raise ServiceError(
-                            f"the {what} stopped while starting (exit {child.returncode}); see var/log/."
+                            f"the {what} stopped while starting (exit {child.returncode})."
                         )
                     time.sleep(0.3)
         out.print(f"API   http://127.0.0.1:{api_port}/openapi.json")

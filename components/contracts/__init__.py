@@ -1,1 +1,1 @@
-"""What every other room agrees on: records, tables, messages, commands, parameters, artefacts and errors."""
+"""What every other room agrees on: records, tables, messages, commands, parameters, errors."""

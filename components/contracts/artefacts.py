@@ -206,13 +206,13 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
     path = folder / MANIFEST_NAME
     if not path.is_file():
         raise ArtefactError(
-            f"{folder}: no {MANIFEST_NAME}; the artefact is absent or half-written. Run `make pipeline`."
+            f"{folder}: no {MANIFEST_NAME}; absent or half-written. Run `make pipeline`."
         )
     try:
         manifest = Manifest.model_validate_json(path.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise ArtefactError(
-            f"{path}: not a readable manifest ({error.error_count()} problems). Run `make pipeline`."
+            f"{path}: no readable manifest ({error.error_count()} problems). Run `make pipeline`."
         ) from error
     if manifest.schema_version != SCHEMA_VERSION:
         raise ArtefactError(
@@ -224,10 +224,12 @@ def read_manifest(folder: Path, *, verify: bool = True) -> Manifest:
             file = folder / name
             if not file.is_file():
                 raise ArtefactError(
-                    f"{file}: listed in the manifest but absent. Rebuild: `shelfwise stage {manifest.stage}`."
+                    f"{file}: listed in the manifest but absent. "
+                    f"Rebuild: `shelfwise stage {manifest.stage}`."
                 )
             if sha256_of(file) != expected:
                 raise ArtefactError(
-                    f"{file}: content differs from its manifest. Rebuild: `shelfwise stage {manifest.stage}`."
+                    f"{file}: content differs from its manifest. "
+                    f"Rebuild: `shelfwise stage {manifest.stage}`."
                 )
     return manifest

@@ -57,7 +57,7 @@ class Search(_Command):
 
 
 class Refine(_Command):
-    """Change the constraints in force: `add` replaces those of the same field, `drop` ends fields."""
+    """Change the constraints in force: `add` replaces a field's, `drop` ends fields."""
 
     kind: Literal["refine"] = "refine"
     query: Annotated[str, Field(max_length=1000)] = ""

@@ -84,7 +84,7 @@ class MutateParams(Section):
     seed: int = 7
     every_visitor: Annotated[
         int, Field(ge=1, description="keep every so many-th visitor, and all products")
-    ] = 10
+    ] = 20
 
 
 class CatalogueParams(Section):

@@ -18,7 +18,7 @@ class Recommender(Protocol):
     name: str
 
     def fit(self, sequences: Sequence[Array], n_products: int, **side: Any) -> Self:
-        """Learn from `sequences`: per visitor an int array (T,) of product indices, oldest first."""
+        """Learn from `sequences`: per visitor an int array (T,) of indices, oldest first."""
         ...
 
     def score(self, sequences: Sequence[Array]) -> Array:

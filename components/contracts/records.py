@@ -81,7 +81,7 @@ class Review(Record):
 
 
 class Impression(Record):
-    """One product shown in a slate. `propensity` is the chance in (0, 1] that it was shown there."""
+    """One product shown in a slate. `propensity`: the chance in (0, 1] of being there."""
 
     product_id: Id
     rank: Annotated[int, Field(ge=1)]

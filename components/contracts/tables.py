@@ -33,15 +33,25 @@ class TableSpec(Record):
     version: int = 1
 
 
-def _c(type_: ColumnType, about: str = "", *, null: bool = False, unit: str | None = None) -> Column:
+def _c(
+    type_: ColumnType, about: str = "", *, null: bool = False, unit: str | None = None
+) -> Column:
     return Column(type=type_, null=null, unit=unit, about=about)
 
 
 def _spec(
-    name: str, key: str, order: str, columns: dict[str, Column], references: dict[str, str] | None = None
+    name: str,
+    key: str,
+    order: str,
+    columns: dict[str, Column],
+    references: dict[str, str] | None = None,
 ) -> TableSpec:
     return TableSpec(
-        name=name, key=tuple(key.split()), order=tuple(order.split()), columns=columns, references=references or {}
+        name=name,
+        key=tuple(key.split()),
+        order=tuple(order.split()),
+        columns=columns,
+        references=references or {},
     )
 
 
@@ -56,7 +66,9 @@ PRODUCTS = _spec(
         "brand": _c("str", null=True),
         "category": _c("str", "path from wide to narrow, joined by ' > '"),
         "type": _c("str", "what kind of thing it is", null=True),
-        "price_minor": _c("i64", "price charged now for the cheapest variant", null=True, unit="minor currency"),
+        "price_minor": _c(
+            "i64", "price charged now for the cheapest variant", null=True, unit="minor currency"
+        ),
         "list_price_minor": _c("i64", null=True, unit="minor currency"),
         "currency": _c("str", "ISO 4217"),
         "attributes": _c("json", "name to value; what a shopper can filter by"),
@@ -103,7 +115,9 @@ EVENTS = _spec(
         "slate_id": _c("str", null=True),
         "query_id": _c("str", null=True),
         "rating": _c("f64", null=True, unit="stars 1-5"),
-        "discount_minor": _c("i64", "given by offers and coupons on the line", null=True, unit="minor currency"),
+        "discount_minor": _c(
+            "i64", "given by offers and coupons on the line", null=True, unit="minor currency"
+        ),
         "place": _c("str", "store or device", null=True),
     },
     {"product_id": "products", "visitor_id": "visitors"},
@@ -161,7 +175,11 @@ JUDGEMENTS = _spec(
     "judgements",
     "query_id product_id",
     "query_id product_id",
-    {"query_id": _c("str"), "product_id": _c("str"), "grade": _c("i64", "0 not at all to 3 exactly")},
+    {
+        "query_id": _c("str"),
+        "product_id": _c("str"),
+        "grade": _c("i64", "0 not at all to 3 exactly"),
+    },
     {"query_id": "queries", "product_id": "products"},
 )
 REVIEWS = _spec(
@@ -224,7 +242,9 @@ EXPOSURES = _spec(
         "week": _c("i64", unit="weeks"),
         "display_share": _c("f64", "share of stores that displayed it, in [0, 1]"),
         "mailer_share": _c("f64", "share of stores whose mailer named it, in [0, 1]"),
-        "front_share": _c("f64", "share of stores that gave it a front-page mailer or store-front display"),
+        "front_share": _c(
+            "f64", "share of stores that gave it a front-page mailer or store-front display"
+        ),
     },
     {"product_id": "products"},
 )

@@ -61,6 +61,6 @@ def test_stage_deps_cover_every_file_it_imports(name, graph):
             continue  # a package's __init__ holds a docstring only
         if imported.startswith("components.contracts"):
             continue  # shapes, not behaviour: docs/decisions/0002
-        assert any(path == d.removesuffix(".py") or path.startswith(d.rstrip("/") + "/") for d in deps), (
-            f"stage {name} imports {imported}, which its deps {deps} do not cover"
-        )
+        assert any(
+            path == d.removesuffix(".py") or path.startswith(d.rstrip("/") + "/") for d in deps
+        ), f"stage {name} imports {imported}, which its deps {deps} do not cover"

@@ -39,9 +39,14 @@ class Checkout:
         }
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(command, cwd=self.root, env=self.environment, capture_output=True, text=True)
+        result = subprocess.run(
+            command, cwd=self.root, env=self.environment, capture_output=True, text=True
+        )
         if check and result.returncode != 0:
-            pytest.fail(f"{' '.join(command)} -> {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-5000:]}")
+            pytest.fail(
+                f"{' '.join(command)} -> {result.returncode}\n"
+                f"{result.stdout[-3000:]}\n{result.stderr[-5000:]}"
+            )
         return result
 
     def set_params(self, changes: dict[str, dict[str, object]]) -> None:
@@ -56,7 +61,9 @@ class Checkout:
 
 def copy_checkout(target: Path) -> Checkout:
     """Copy the tracked files as they are now, and commit them, since DVC reads git."""
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
     for name in names:
         if (ROOT / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
             (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -65,7 +72,17 @@ def copy_checkout(target: Path) -> Checkout:
     checkout.set_params(SMALL)
     checkout.run("git", "init", "-q", "-b", "main")
     checkout.run("git", "add", "-A")
-    checkout.run("git", "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "-q", "-m", "start")
+    checkout.run(
+        "git",
+        "-c",
+        "user.name=test",
+        "-c",
+        "user.email=test@localhost",
+        "commit",
+        "-q",
+        "-m",
+        "start",
+    )
     return checkout
 
 

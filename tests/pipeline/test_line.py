@@ -67,7 +67,16 @@ def test_one_parameter_reruns_only_what_depends_on_it(checkout: Checkout):
     ran = {line.split("'")[1] for line in text.splitlines() if line.startswith("Running stage")}
     checkout.set_params({"train_ranker": {"trees": 20}})
     assert "train_ranker" in ran
-    assert not ran & {"ingest", "validate", "catalogue", "split", "pretrain", "finetune", "index", "train_sasrec"}
+    assert not ran & {
+        "ingest",
+        "validate",
+        "catalogue",
+        "split",
+        "pretrain",
+        "finetune",
+        "index",
+        "train_sasrec",
+    }
 
 
 def test_a_second_run_from_nothing_writes_the_same_reports(checkout: Checkout):
