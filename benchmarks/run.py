@@ -1,6 +1,7 @@
 """Run every protocol that needs data or load of its own: `make bench`.
 
-Benchmark data is read from the folder that SHELFWISE_BENCH_DATA names. Each protocol is one `shelfwise bench` command, so that a reader can run just one.
+Benchmark data is read from the folder that SHELFWISE_BENCH_DATA names. Each protocol is one
+`shelfwise bench` command, so that a reader can run just one.
 """
 
 import os
@@ -25,7 +26,8 @@ def commands(data: Path) -> dict[str, list[str]]:
         ],
         "p6_ratings": [
             *SHELFWISE, "ratings",
-            "--reviews", str(data / "amazon_music_reviews" / "reviews.parquet"), "--out", "reports/p6_ratings.json",
+            "--reviews", str(data / "amazon_music_reviews" / "reviews.parquet"),
+            "--out", "reports/p6_ratings.json",
         ],
     }  # fmt: skip
 
