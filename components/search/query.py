@@ -679,10 +679,6 @@ def _intent(parsed: ParsedQuery, vocabulary: Vocabulary) -> str:
         return "replenish"
     if QUESTION.match(text) and not WANTS.search(text):
         return "question"
-    hard = [s for s in parsed.spans if s.field not in ("brand", "sort")]
-    if hard or parsed.sort != "relevance":
-        return "attribute"
-    rest = stems(parsed.rest)
     title = " ".join(stems(text))
     if (
         title in vocabulary.titles
@@ -690,6 +686,10 @@ def _intent(parsed: ParsedQuery, vocabulary: Vocabulary) -> str:
         and title not in vocabulary.categories
     ):
         return "navigational"
+    hard = [s for s in parsed.spans if s.field not in ("brand", "sort")]
+    if hard or parsed.sort != "relevance":
+        return "attribute"
+    rest = stems(parsed.rest)
     has_model = any(
         any(c.isdigit() for c in w)
         and any(c.isalpha() for c in w)
