@@ -256,5 +256,5 @@ def _says(phrase: str, size: Size) -> bool:
 def _describe(phrase: str, path: tuple[str, ...], size: Size, own: bool) -> str:
     what = f"{phrase}, {size.text}," if size.text and not _says(phrase, size) else phrase
     whose = "our own store brand" if own else "a national brand"
-    where = f"{path[0]} under {path[-1]}" if len(path) > 1 else path[-1]
+    where = " under ".join(dict.fromkeys((path[0], path[-1])))
     return f"{what} from {whose}. Find it in {where}."

@@ -108,8 +108,8 @@ class _Suites:
 
     def rows(self, table: str, verdicts: Sequence[Verdict]) -> list[dict[str, Any]]:
         """Let GX expect that every row holds, check by check."""
-        from great_expectations import expectations as gxe
         import pandas as pd
+        from great_expectations import expectations as gxe
 
         frame = pd.DataFrame({v.name: v.ok.to_numpy() for v in verdicts})
         expectations = [
@@ -128,8 +128,8 @@ class _Suites:
         self, measures: Mapping[str, Sequence[Measure]], phase: str
     ) -> dict[str, list[dict[str, Any]]]:
         """Let GX expect each number of each table to lie within its bounds, in one suite."""
-        from great_expectations import expectations as gxe
         import pandas as pd
+        from great_expectations import expectations as gxe
 
         seen = [
             (f"{table}.{m.name}", m)
