@@ -260,7 +260,8 @@ def before_purchase(
         part = ratings.part(0, upto)
         mean = float(part.stars[:known].mean())
         plain = np.column_stack(replay(part, settings, mean)[:2])
-        sides = text_features(part, vectors[:upto], told_by(known)[:upto])
+        told = told_by(known)[:upto]
+        sides = text_features(part, vectors[:upto], told, overall=float(told[:known].mean()))
         start = known // 10  # the first tenth has hardly any history to learn from
         found = {"leanings": mean + plain.sum(axis=1)[known:]}
         for name, columns in (

@@ -232,7 +232,12 @@ def _rows_by(places: NDArray[np.int64], n: int) -> list[NDArray[np.int64]]:
 
 
 def text_features(
-    ratings: Ratings, vectors: FloatArray, told: FloatArray, *, hold: float = 5.0
+    ratings: Ratings,
+    vectors: FloatArray,
+    told: FloatArray,
+    *,
+    overall: float,
+    hold: float = 5.0,
 ) -> FloatArray:
     """What earlier reviews said, as of each day: about this product, and by this visitor.
 
@@ -240,14 +245,14 @@ def text_features(
         ratings: in order of time.
         vectors: (n, D) text vectors of the reviews, used only after their own day.
         told: (n,) stars that a text model reads out of each review, likewise.
+        overall: mean of `told` over rows that may be learnt from.
         hold: reviews that a mean must outweigh.
 
     Returns:
         (n, 2 D + 3): mean vector of the product's earlier reviews, of the visitor's, their inner
-        product, and how far both means of `told` lie above the overall mean.
+        product, and how far both means of `told` lie above `overall`.
     """
     width = vectors.shape[1]
-    overall = float(told.mean())
     out = np.zeros((len(ratings), 2 * width + 3))
     sums: dict[tuple[str, str], tuple[FloatArray, float, float]] = {}
     empty = (np.zeros(width), 0.0, 0.0)
