@@ -55,11 +55,12 @@ NOT_DUE = 0.25
 LIKED = 3.0
 
 
+_NONE = np.zeros(0, dtype=np.int64)
+_NOTHING = np.zeros(0, dtype=np.float32)
 NO_LOG = Log(
-    *(np.zeros(0, dtype=np.int64) for _ in range(5)),
-    *(np.zeros(0, dtype=np.float32) for _ in range(2)),
-    np.zeros(0, dtype=np.int64),
-)
+    visitor=_NONE, group=_NONE, day=_NONE, week=_NONE, trip=_NONE,
+    amount=_NOTHING, discounted=_NOTHING, place=_NONE,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,8 @@ def cosine_neighbours(
     """
     n = matrix.shape[1]
     chosen = np.flatnonzero(keep)
-    columns: Any = sp.csc_matrix(matrix)[:, chosen].astype(np.float32)
+    by_column: Any = sp.csc_matrix(matrix)
+    columns: Any = by_column[:, chosen].astype(np.float32)
     norm = np.sqrt(np.asarray(columns.multiply(columns).sum(axis=0)).ravel())
     transposed = columns.T.tocsr()
     columns = columns.tocsr()
@@ -193,7 +194,8 @@ def item_factors(
         passes: power iterations; three are plenty for ranking.
     """
     chosen = np.flatnonzero(keep)
-    part: Any = sp.csc_matrix(matrix)[:, chosen].tocsr().astype(np.float32)
+    by_column: Any = sp.csc_matrix(matrix)
+    part: Any = by_column[:, chosen].tocsr().astype(np.float32)
     rank = min(dimensions, *part.shape)
     out = np.zeros((matrix.shape[1], max(rank, 1)), dtype=np.float32)
     if rank < 1 or part.nnz == 0:
