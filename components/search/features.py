@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,7 +268,7 @@ def _text_features(
         and (head[-1] in ACCESSORIES or any(w in ACCESSORIES for w in head))
     )
     brand = set(card.brand)
-    models = {w for w in asked_set if any(c.isdigit() for c in w)}
+    models = _models(asked_set)
     same = max(
         (len(set(p) & (set(title) | head_set)) / len(set(p)) for p in asked.same if p), default=0.0
     )
@@ -290,6 +291,12 @@ def _text_features(
         len(asked_set & (card.body | set(title))) / n,
         same,
     )
+
+
+@lru_cache(maxsize=1024)
+def _models(words: frozenset[str]) -> frozenset[str]:
+    """Return the words that hold a digit, as model numbers do."""
+    return frozenset(w for w in words if any(c.isdigit() for c in w))
 
 
 def _log_rank(scores: FloatArray) -> FloatArray:
@@ -318,5 +325,8 @@ def _places_within(values: NDArray[np.float64], groups: Sequence[tuple[str, ...]
         by_group.setdefault(head[-1] if head else "", []).append(place)
     out = np.full(len(values), np.nan, np.float32)
     for places in by_group.values():
-        out[places] = _places(values[places])
+        if len(places) == 1:  # alone among its kind: in the middle
+            out[places[0]] = 0.5 if math.isfinite(values[places[0]]) else np.nan
+        else:
+            out[places] = _places(values[places])
     return out

@@ -277,7 +277,7 @@ class VectorIndex:
             raise MissingExtraError(
                 "Vector search needs the extra `serve`: pip install -e '.[serve]'."
             ) from error
-        self._faiss = faiss
+        self._faiss: Any = faiss
         self.kind = kind
         if kind == "hnsw":
             self._index = faiss.IndexHNSWFlat(width, 32, faiss.METRIC_INNER_PRODUCT)

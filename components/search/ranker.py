@@ -20,7 +20,7 @@ from components.contracts.artefacts import write_json
 from components.contracts.errors import ArtefactError, MissingExtraError
 from components.search.features import NAMES
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 _TREES_NAME, _LINE_NAME = "ranker.txt", "ranker.json"
 _PRIOR = {
     "words": 1.0,

@@ -35,7 +35,7 @@ from components.text.texts import text_hash
 from components.text.vectors import TextVectors, best_columns
 
 log = logging.getLogger(__name__)
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 K = 10
 DEPTH = 2000  # how long every ranking is, so that the condensed view is not cut short
 CANDIDATES = 300
@@ -334,7 +334,7 @@ def _chosen(
         best = max(
             scores, key=lambda name: (round(float(np.nanmean(scores[name][rest])), 9), -name)
         )
-        for n in np.flatnonzero(~rest):
+        for n in np.flatnonzero(~rest).tolist():
             out[n] = options[best][n]
     return out
 
