@@ -67,6 +67,7 @@ def prepare() -> list[str]:
     os.environ.setdefault("BENTOML_HOME", str(layout.var / "bentoml"))
     os.environ.setdefault("SHELFWISE_ROOT", str(layout.root))
     os.environ.setdefault("SHELFWISE_WORKERS", str(params.workers))
+    os.environ["SHELFWISE_SUPERVISOR"] = str(os.getpid())  # kept by the server this becomes
     (layout.var / "bentoml").mkdir(parents=True, exist_ok=True)
     here = str(Path(__file__).resolve().parents[1])
     return [

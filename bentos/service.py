@@ -4,6 +4,9 @@
 """
 
 import os
+import signal
+import threading
+import time
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread a worker: the cores are shared
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")
@@ -25,6 +28,13 @@ def _observe(endpoint: str, status: int, seconds: float) -> None:
     metrics.ANSWERS.labels(endpoint, str(status)).inc()
 
 
+def _leave_with(supervisor: int) -> None:
+    """Stop this worker when its supervisor was killed: an orphan would hold the port for ever."""
+    while os.getppid() == supervisor:
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 app = create_app(observe=_observe)
 
 
@@ -41,6 +51,9 @@ class Shelfwise:
         """
         self.shop = Shop(Layout(root()))
         app.state.shop = self.shop
+        supervisor = os.environ.get("SHELFWISE_SUPERVISOR", "")
+        if supervisor.isdigit() and os.getppid() == int(supervisor):
+            threading.Thread(target=_leave_with, args=(int(supervisor),), daemon=True).start()
 
     def __is_ready__(self) -> bool:
         """Ready while the state answers; loading is over once this object exists."""

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 import polars as pl
+import psutil
 import pytest
 
 from components.contracts.artefacts import Layout, writing_artefact
@@ -181,8 +182,12 @@ class Served:
 
     def kill_all(self) -> None:
         """Kill supervisor and worker at once, as a power cut would."""
-        os.killpg(self.process.pid, signal.SIGKILL)
+        workers = psutil.Process(self.process.pid).children(recursive=True)
+        self.process.kill()
+        for worker in workers:
+            worker.kill()
         self.process.wait()
+        psutil.wait_procs(workers, timeout=10)
 
     def stop(self) -> None:
         if self.process.poll() is None:

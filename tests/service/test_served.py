@@ -144,6 +144,16 @@ def test_a_killed_worker_comes_back(served):
     served.wait()
 
 
+def test_a_worker_leaves_with_its_supervisor(releases, tmp_path):
+    running = Served(releases[0], tmp_path).wait()
+    workers = psutil.Process(running.process.pid).children(recursive=True)
+    running.process.kill()
+    running.process.wait()
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
+    with pytest.raises(httpx.ConnectError), client(running) as http:
+        http.get("/healthz")
+
+
 def test_kill_9_loses_no_acknowledged_event(releases, tmp_path):
     acknowledged = []
     for round_number in range(2):
