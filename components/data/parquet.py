@@ -40,7 +40,9 @@ def conform(frame: pl.DataFrame, spec: TableSpec) -> pl.DataFrame:
     if unknown:
         raise TableError(f"table {spec.name}: unknown columns {unknown}.")
     columns = [
-        (pl.col(name) if name in frame.columns else pl.lit(None)).cast(DTYPES[column.type]).alias(name)
+        (pl.col(name) if name in frame.columns else pl.lit(None))
+        .cast(DTYPES[column.type])
+        .alias(name)
         for name, column in spec.columns.items()
     ]
     try:
@@ -68,7 +70,9 @@ def read_frame(path: Path) -> pl.DataFrame:
     try:
         return pl.read_parquet(path)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise TableError(f"{path}: cannot be read as Parquet ({error}). Delete it and run `make pipeline`.") from error
+        raise TableError(
+            f"{path}: cannot be read as Parquet ({error}). Delete it and run `make pipeline`."
+        ) from error
 
 
 def write_table(frame: pl.DataFrame, name: str, folder: Path) -> None:
