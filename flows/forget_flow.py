@@ -24,7 +24,7 @@ def forget_visitor(visitor_id: str) -> dict[str, Any]:
         tombstones = store.tombstones()
     finally:
         store.close()
-    write_json(layout.var / "tombstones.json", tombstones)
+    write_json(layout.var / "forgotten.json", tombstones)
     Registry(layout.registry).record(
         "forget", None, reason=f"receipt {receipt.receipt_id}", by="forget flow"
     )

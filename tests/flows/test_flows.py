@@ -83,7 +83,7 @@ def test_forgetting_leaves_no_trace_of_the_id_in_records(project):
     assert runs
     assert all(run.parameters["visitor_id"] == "forgotten" for run in runs)
     assert Registry(project / "var" / "registry").history()[-1].action == "forget"
-    assert json.loads((project / "var" / "tombstones.json").read_text())["forgotten"]
+    assert json.loads((project / "var" / "forgotten.json").read_text())["forgotten"]
 
 
 def test_feedback_waits_until_there_is_enough(project):
