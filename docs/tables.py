@@ -1,7 +1,8 @@
 """Write the result tables of the README from `reports/`: `python -m docs.tables`.
 
-A table stands between `<!-- table: REPORT SLICE COLUMN ... -->` and `<!-- end -->`; everything
-between is replaced. `tests/architecture/test_readme.py` fails when they differ.
+A table stands between `<!-- table: REPORT SLICE COLUMN ... [KEY=VALUE ...] -->` and `<!-- end -->`;
+everything between is replaced. `KEY=VALUE` keeps the rows that say so (`seen=removed`).
+`tests/architecture/test_readme.py` fails when the page and the reports differ.
 """
 
 import json
@@ -27,11 +28,15 @@ def _cell(row: dict[str, Any], column: str) -> str:
     return f"{value:.4f}{spread}" if isinstance(value, float) else str(value)
 
 
-def table(report: dict[str, Any], slice_: str, columns: list[str]) -> str:
+def table(report: dict[str, Any], slice_: str, words: list[str]) -> str:
     """Return one slice of a report as a Markdown table; the shipped row is bold."""
+    columns = [word for word in words if "=" not in word]
+    wanted = dict(word.split("=", 1) for word in words if "=" in word)
     lines = [f"| model | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
     for row in report["rows"]:
         if row.get("slice", "all") != slice_:
+            continue
+        if any(str(row.get(key)).lower() != value.lower() for key, value in wanted.items()):
             continue
         name = f"**{row['model']}**" if row.get("shipped") else row["model"]
         lines.append(f"| {name} | {' | '.join(_cell(row, c) for c in columns)} |")
