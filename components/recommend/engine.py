@@ -53,6 +53,8 @@ LAUNCH_DISCOUNT = 0.5
 CONTENT_NEIGHBOURS = 8
 NOT_DUE = 0.25
 LIKED = 3.0
+TEXT_SHARE = 0.6  # of likeness between two products whose sales tell more
+BOUGHT_SHARE = 0.35  # at most, for each way of being bought together
 
 
 _NONE = np.zeros(0, dtype=np.int64)
@@ -558,8 +560,9 @@ class RecommendEngine:
         return out.astype(np.float32), np.where(alike > 0.5, origins | (1 << 8), origins)
 
     def _session_weights(self, snapshot: _Snapshot, session: Session) -> FloatArray:
-        """Return (V',) in [0, 1]: how strongly the last events point to each product."""
-        out = np.zeros(len(snapshot.ids), dtype=np.float32)
+        """Return (V,) in [0, 1]: how strongly the last events point to each product."""
+        pull: dict[int, float] = {}
+        clicked: dict[int, float] = {}
         steps = 0
         for event in reversed(session.events[-SESSION_EVENTS:]):
             power = SESSION_KINDS.get(type(event), 0.0)
@@ -570,25 +573,86 @@ class RecommendEngine:
                 continue
             weight = power * 0.5 ** (steps / SESSION_HALF_LIFE)
             steps += 1
-            out += weight * self.alike(snapshot, at)
+            pull[at] = pull.get(at, 0.0) + weight
             if isinstance(event, Click):
-                out[at] += weight * 0.6
+                clicked[at] = clicked.get(at, 0.0) + weight * 0.6
+        if not steps:
+            return np.zeros(len(snapshot.ids), dtype=np.float32)
+        places = np.fromiter(pull, np.int64, len(pull))
+        out = self._alike_sum(snapshot, places, np.fromiter(pull.values(), np.float32, len(pull)))
+        out[np.fromiter(clicked, np.int64)] += np.fromiter(clicked.values(), np.float32)
         peak = float(out.max(initial=0.0))
-        return np.clip(out / max(peak, 1.0), -1.0, 1.0) if steps else out
+        return np.clip(out / max(peak, 1.0), -1.0, 1.0)
+
+    def _alike_sum(self, snapshot: _Snapshot, places: IntArray, weights: FloatArray) -> FloatArray:
+        """Return (V,) the sum of `alike` of distinct products times a weight each.
+
+        One matrix product for the texts; who bought both touches a few hundred places per product.
+        """
+        text = _likeness(snapshot.vectors @ snapshot.vectors[places].T)
+        text[places, np.arange(len(places))] = 0.0
+        sold = np.array([self._is_sold(at) for at in places.tolist()], dtype=bool)
+        by_sales = text[:, sold] @ weights[sold]
+        if self.state is not None and sold.any():
+            by_sales[: self._n_state][self.state.rankable] *= TEXT_SHARE
+        out = text[:, ~sold] @ weights[~sold] + by_sales
+        for column in np.flatnonzero(sold).tolist():
+            others, shared = self._bought_with(int(places[column]))
+            likeness = text[others, column] * self._text_shares(others)
+            gain = np.minimum(likeness + shared, 1.0) - likeness
+            out[others] += weights[column] * gain
+        return out
+
+    def _is_sold(self, at: int) -> bool:
+        """Say whether sales tell what is bought with a product."""
+        return self.state is not None and at < self._n_state and bool(self.state.rankable[at])
+
+    def _bought_with(self, at: int) -> tuple[IntArray, FloatArray]:
+        """Return distinct products bought with one, and how much that adds to their likeness."""
+        assert self.state is not None
+        found: list[IntArray] = []
+        shares: list[FloatArray] = []
+        for matrix in (self.state.neighbours, self.state.companions):
+            row = slice(matrix.indptr[at], matrix.indptr[at + 1])
+            if row.start < row.stop:
+                found.append(matrix.indices[row])
+                shares.append(BOUGHT_SHARE * matrix.data[row] / matrix.data[row].max())
+        if not found:
+            return _NONE, _NOTHING
+        others, where = np.unique(np.concatenate(found), return_inverse=True)
+        return others, np.bincount(where, np.concatenate(shares)).astype(np.float32)
+
+    def _text_shares(self, others: IntArray) -> FloatArray:
+        """Return how much likeness of text counts for products beside one whose sales are known."""
+        assert self.state is not None
+        out = np.ones(len(others), dtype=np.float32)
+        inside = others < self._n_state
+        out[inside] = np.where(self.state.rankable[others[inside]], TEXT_SHARE, 1.0)
+        return out
 
     def alike(self, snapshot: _Snapshot, at: int) -> FloatArray:
-        """Return (V',) likeness to one product in [0, 1]: text, and who bought both."""
-        text = np.clip(snapshot.vectors @ snapshot.vectors[at], 0.0, 1.0) ** 4
-        text[at] = 0.0
-        if self.state is None or at >= self._n_state or not self.state.rankable[at]:
-            return text
-        out = text.copy()
-        out[: self._n_state][self.state.rankable] *= 0.6
-        for matrix in (self.state.neighbours, self.state.companions):
-            row = matrix[[at]]
-            if row.nnz:
-                out[row.indices] += 0.35 * row.data / row.data.max()
+        """Return (V,) likeness to one product in [0, 1]: text, and who bought both."""
+        out = self._alike_sum(snapshot, np.array([at]), np.ones(1, dtype=np.float32))
         return np.minimum(out, 1.0)
+
+    def likeness(self, snapshot: _Snapshot, places: Sequence[int], item: int) -> FloatArray:
+        """Return (n,) likeness in [0, 1] of one product to each of `places`, as `alike` has it."""
+        text = _likeness(snapshot.vectors[list(places)] @ snapshot.vectors[item])
+        for row, at in enumerate(places):
+            if at == item:
+                text[row] = 0.0
+            if not self._is_sold(at):
+                continue
+            assert self.state is not None
+            if item < self._n_state and self.state.rankable[item]:
+                text[row] *= TEXT_SHARE
+            for matrix in (self.state.neighbours, self.state.companions):
+                start, stop = matrix.indptr[at], matrix.indptr[at + 1]
+                here = np.flatnonzero(matrix.indices[start:stop] == item)
+                if len(here):
+                    most = matrix.data[start:stop].max()
+                    text[row] += BOUGHT_SHARE * matrix.data[start + here[0]] / most
+        return np.minimum(text, 1.0)
 
     # -- answers -------------------------------------------------------------------------------
 
@@ -894,6 +958,13 @@ def scored_product(
         available=product.available,
         purchase_probability=None if probability is None else round(probability, 6),
     )
+
+
+def _likeness(cosine: FloatArray) -> FloatArray:
+    """Return cosines as likeness in [0, 1], the fourth power, in the same array."""
+    np.clip(cosine, 0.0, 1.0, out=cosine)
+    np.square(cosine, out=cosine)
+    return np.square(cosine, out=cosine)
 
 
 def best_first(items: IntArray, values: FloatArray, k: int) -> IntArray:

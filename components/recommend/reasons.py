@@ -96,11 +96,9 @@ def session_lead(
 ) -> Reason | None:
     """Return "because you looked at ..." with the event that points to the product most."""
     best: tuple[float, Any] | None = None
-    for event in session.events[-20:]:
-        at = snapshot.index.get(event.product_id)
-        if at is None or event.kind not in ("click", "basket_add", "purchase", "rating"):
-            continue
-        pull = 1.0 if at == item else float(engine.alike(snapshot, at)[item])
+    kinds = ("click", "basket_add", "purchase", "rating")
+    events = [e for e in session.events[-20:] if e.product_id in snapshot.index and e.kind in kinds]
+    for pull, event in zip(_pulls(engine, snapshot, events, item), events, strict=True):
         if pull > 0.05 and (best is None or pull >= best[0]):
             best = (pull, event)
     if best is None:
@@ -112,6 +110,16 @@ def session_lead(
     }[best[1].kind]  # fmt: skip
     name = "it" if product is None or best[1].product_id == snapshot.ids[item] else product.title
     return Reason(kind="session", text=f"You {verb} {name}", evidence=(best[1].event_id,))
+
+
+def _pulls(
+    engine: "RecommendEngine", snapshot: "_Snapshot", events: Sequence[Any], item: int
+) -> list[float]:
+    """Return how strongly each event on a known product points to `item`, in [0, 1]."""
+    at = [snapshot.index[e.product_id] for e in events]
+    places = list(dict.fromkeys(at))
+    found = dict(zip(places, engine.likeness(snapshot, places, item).tolist(), strict=True))
+    return [1.0 if place == item else found[place] for place in at]
 
 
 def together_reason(
@@ -244,13 +252,13 @@ def _evidence_sets(
     """Return sets of (log rows, session event ids) worth leaving out, narrow ones first."""
     none = np.zeros(0, dtype=np.int64)
     sets: list[tuple[IntArray, frozenset[str]]] = []
-    pulls = [
-        (1.0 if snapshot.index.get(e.product_id) == item
-         else float(engine.alike(snapshot, snapshot.index[e.product_id])[item]), e.event_id)
+    events = [
+        e
         for e in session.events
         if e.product_id in snapshot.index and e.kind in ("click", "basket_add", "rating")
-    ]  # fmt: skip
-    pulling = frozenset(event_id for pull, event_id in pulls if pull > 0.05)
+    ]
+    pulls = _pulls(engine, snapshot, events, item)
+    pulling = frozenset(e.event_id for pull, e in zip(pulls, events, strict=True) if pull > 0.05)
     if pulling:
         sets.append((none, pulling))
     own = np.flatnonzero(log.group == item)

@@ -216,3 +216,40 @@ def test_affinity_is_in_bounds_and_follows_the_visitor():
     mine = engine().affinity("v01", [], [p.product_id for p in catalogue()], now=NOW)
     assert mine[1::4].mean() > 1.25 * mine[2::4].mean()
     assert mine[1::4].min() > mine[2::4].max()
+
+
+def plain_alike(one: RecommendEngine, at: int) -> np.ndarray:
+    """The definition, one product at a time: text, and shares of what is bought with it."""
+    snapshot, state = one.snapshot, one.state
+    text = np.clip(snapshot.vectors @ snapshot.vectors[at], 0.0, 1.0) ** 4
+    text[at] = 0.0
+    if state is None or at >= state.n_products or not state.rankable[at]:
+        return text
+    text[: state.n_products][state.rankable] *= 0.6
+    for matrix in (state.neighbours, state.companions):
+        row = matrix[[at]]
+        if row.nnz:
+            text[row.indices] += 0.35 * row.data / row.data.max()
+    return np.minimum(text, 1.0)
+
+
+def test_many_events_weigh_as_their_products_do_one_by_one():
+    one = engine()
+    one.upsert([product(1, product_id="new", title="bread number 1 with rye")])
+    snapshot = one.snapshot
+    named = ["p02", "new", "p06", "p02", "p11"]
+    events = [event(Click, p, NOW - timedelta(minutes=n)) for n, p in enumerate(named)]
+    events.append(event(BasketAdd, "p07", NOW - timedelta(minutes=9)))
+    expected = np.zeros(len(snapshot.ids))
+    for step, e in enumerate(events):
+        at = snapshot.index[e.product_id]
+        weight = (2.0 if isinstance(e, BasketAdd) else 1.0) * 0.5 ** (step / 5.0)
+        expected += weight * plain_alike(one, at)
+        expected[at] += 0.6 * weight * isinstance(e, Click)
+        assert one.alike(snapshot, at) == pytest.approx(plain_alike(one, at), abs=1e-5)
+    found = one._session_weights(snapshot, read_session(events, NOW))
+    assert found == pytest.approx(expected / max(expected.max(), 1.0), abs=1e-5)
+    places = [snapshot.index[p] for p in dict.fromkeys(named)]
+    for item in range(len(snapshot.ids)):
+        apart = [plain_alike(one, at)[item] for at in places]
+        assert one.likeness(snapshot, places, item) == pytest.approx(apart, abs=1e-5)
