@@ -369,7 +369,7 @@ CATALOGUE: tuple[Fault, ...] = (
     Fault("new_category", "schema", "products", (0.01, 0.2),
           _set("products", category=pl.lit("Garage > Tyres"))),
     Fault("id_as_number", "schema", "events", (1.0,),
-          _whole("events", visitor_id=pl.col("visitor_id").cast(pl.Int64))),
+          _whole("events", visitor_id=pl.col("visitor_id").cast(pl.Int64, strict=False))),
     Fault("clicked_before_shown", "time", "events", (0.01, 0.2),
           _set("events", at=pl.col("at") - pl.duration(hours=2)), "synthetic"),
     Fault("propensity_above_one", "range", "impressions", SHARES,
