@@ -34,6 +34,7 @@ from components.contracts.records import (
 )
 from components.data.catalogue import Catalogue
 from components.data.filters import FilterTable
+from components.data.words import family_key
 from components.recommend.candidates import origin_names
 from components.recommend.content import Encode, hashed_vectors, unit_rows
 from components.recommend.features import ShopState, view_visitors
@@ -42,7 +43,7 @@ from components.recommend.ranker import Ranker, Ranking, rank_visitors, sigmoid
 from components.recommend.reasons import describe
 from components.recommend.sequence_source import SequenceSource
 from components.recommend.shop import load_state
-from components.recommend.slate import Rule, SlatePolicy, compose
+from components.recommend.slate import Rule, SlatePolicy, compose, one_each
 
 ARTEFACT = "train_ranker"
 SESSION_EVENTS = 20
@@ -788,8 +789,8 @@ class RecommendEngine:
             fresh = order[(order >= self._n_state) | self._is_new(order)][:50]
         seed = zlib.crc32(f"{visitor_id}|{day_of(now)}|{surface}".encode())
         return compose(
-            order[: max(policy.pool, 5 * limit)].tolist(),
-            value[order[: max(policy.pool, 5 * limit)]].tolist(),
+            order.tolist(),
+            value[order].tolist(),
             limit,
             policy,
             similarity=lambda item, others: np.clip(
@@ -797,6 +798,7 @@ class RecommendEngine:
             ),
             type_of=lambda item: _label(snapshot.products[item], "type"),
             category_of=lambda item: _label(snapshot.products[item], "category"),
+            family_of=lambda item: _family(snapshot.products[item], item),
             pins=pins,
             explorable=fresh.tolist(),
             seed=seed,
@@ -859,8 +861,10 @@ class RecommendEngine:
             raise UnknownProductError(f"no product {product_id!r} in the catalogue.")
         value = self.alike(snapshot, at)
         places = np.flatnonzero((snapshot.table_rows >= 0) & snapshot.available)
-        places = places[places != at]
-        order = places[np.lexsort((places, -value[places]))][:limit]
+        order = places[np.lexsort((places, -value[places]))].tolist()
+        order = one_each(
+            order, limit, lambda item: _family(snapshot.products[item], item), shown=[at]
+        )
         cards = []
         for rank, item in enumerate(order, start=1):
             product = snapshot.products[item]
@@ -927,6 +931,10 @@ class RecommendEngine:
             )
             for row in order
         ]
+
+
+def _family(product: Product | None, item: int) -> object:
+    return item if product is None else family_key(product.title, product.brand)
 
 
 def _label(product: Product | None, name: str) -> object:

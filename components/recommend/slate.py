@@ -4,7 +4,7 @@ In: products with scores, already past the hard filters. Out: placed products wi
 the policy shows them there. Deterministic given the seed; never returns fewer products than it can.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -146,6 +146,7 @@ def compose(
     similarity: Similarity,
     type_of: Callable[[int], object],
     category_of: Callable[[int], object],
+    family_of: Callable[[int], object] | None = None,
     pins: Sequence[tuple[int, int]] = (),
     explorable: Collection[int] = (),
     seed: int = 0,
@@ -160,6 +161,8 @@ def compose(
         similarity: for MMR.
         type_of: label for the type cap.
         category_of: label for the category cap.
+        family_of: of products with one label only the best is shown, or the pinned ones; None means
+            that every product is its own family.
         pins: (rank from 1, item); a pinned item need not be among `items`.
         explorable: items the shop has to learn about; slots of the last third may go to one of them
             drawn uniformly, and the propensities say so.
@@ -170,7 +173,8 @@ def compose(
     """
     score_of = dict(zip(items, (float(s) for s in scores), strict=True))
     pinned = {item: rank for rank, item in sorted(pins, reverse=True)}
-    rest = [item for item in items if item not in pinned]
+    family = family_of or (lambda item: item)
+    rest = one_each(items, max(policy.pool, 5 * k), family, pinned)
     pool = rest[: max(policy.pool, 3 * k)]
     ordered = mmr(pool, [score_of[i] for i in pool], len(pool), policy.diversity, similarity)
     caps = [(type_of, policy.max_per_type), (category_of, policy.max_per_category)]
@@ -179,13 +183,28 @@ def compose(
         held = set(line)
         line += [item for item in rest if item not in held][: k - len(line)]
     placed = [Placed(item, score_of[item], 1.0) for item in line]
-    placed = _explored(
-        placed, k, policy, [e for e in explorable if e not in pinned], seed, score_of
-    )
+    unseen = one_each(sorted(set(explorable)), len(explorable), family, [*pinned, *line])
+    placed = _explored(placed, k, policy, unseen, seed, score_of)
     for item, rank in sorted(pinned.items(), key=lambda pair: pair[1]):
         pin = Placed(item, score_of.get(item, 0.0), 1.0, pinned=True)
         placed.insert(min(rank - 1, len(placed)), pin)
     return placed[:k]
+
+
+def one_each(
+    items: Iterable[int], n: int, family: Callable[[int], object], shown: Iterable[int]
+) -> list[int]:
+    """Return the first `n` items of families of their own, none of them shown already."""
+    held = {family(item) for item in shown}
+    kept: list[int] = []
+    for item in items:
+        if len(kept) == n:
+            break
+        label = family(item)
+        if label not in held:
+            held.add(label)
+            kept.append(item)
+    return kept
 
 
 def _explored(

@@ -241,7 +241,8 @@ class SearchEngine:
             offset: products to skip, when no cursor is given.
 
         Returns:
-            Products that meet every hard constraint; when there are none, the smallest relaxations
+            Products that meet every hard constraint, of those with equal cards (title and brand)
+            the best alone, on all pages together; when there are none, the smallest relaxations
             with what each brings, and as products those of the best one, named in `relaxed`.
         """
         snapshot = self._snapshot
@@ -448,6 +449,8 @@ class SearchEngine:
         if sort != "relevance" and len(rows):
             order = self._sorted(snapshot, rows, sort, without(filters, relaxed))
             rows, scores = rows[order], scores[order]
+        shown = self._shelf.firsts(rows)  # a family is shown once, by its best
+        rows, scores = rows[shown], scores[shown]
         chosen = np.zeros(len(snapshot.table), np.bool_)
         chosen[rows] = True
         return _Ranked(
@@ -610,7 +613,7 @@ class SearchEngine:
 
         def count(part: Filters, with_words: bool) -> int:
             mask = table.mask(part)
-            return int((mask & holds).sum() if with_words and holds is not None else mask.sum())
+            return self._shelf.count(mask & holds if with_words and holds is not None else mask)
 
         return smallest_relaxations(filters, count, has_words=bool(parsed.rest))
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contracts.records import Product
-from components.data.words import stems
+from components.data.words import family_key, stems
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -103,6 +103,7 @@ class Card:
     newness: float  # year, NaN = unknown
     fullness: float
     popularity: float
+    family: str  # equal for products that read alike on a card
 
 
 def card_of(product: Product, *, popularity: float = 0.0) -> Card:
@@ -124,6 +125,7 @@ def card_of(product: Product, *, popularity: float = 0.0) -> Card:
         newness=float(newness) if isinstance(newness, int | float) else float("nan"),
         fullness=math.log1p(len(product.attributes) + len(product.description) / 50),
         popularity=popularity + math.log1p(product.rating_count),
+        family=family_key(product.title, product.brand),
     )
 
 
@@ -154,13 +156,28 @@ class Shelf:
         self.frequency: Counter[str] = Counter()
         self.heads: dict[tuple[str, ...], int] = {}
         self.head_rows: list[int] = []
+        self.families: dict[str, int] = {}
+        self.family_rows: IntArray = np.zeros(0, np.int64)  # place of each row's family
 
     def add(self, cards: Sequence[Card]) -> None:
         """Append rows."""
+        fresh = [self.families.setdefault(card.family, len(self.families)) for card in cards]
+        self.family_rows = np.concatenate([self.family_rows, np.asarray(fresh, np.int64)])
         for card in cards:
             self.frequency.update(set(card.title))
             self.head_rows.append(self.heads.setdefault(card.head, len(self.heads)))
             self.cards.append(card)
+
+    def firsts(self, rows: IntArray) -> IntArray:
+        """Return the places in `rows`, ascending, of the first row of each family."""
+        _, places = np.unique(self.family_rows[rows], return_index=True)
+        return np.sort(places)
+
+    def count(self, chosen: NDArray[np.bool_]) -> int:
+        """Return how many families the chosen rows, (V,) bool, belong to."""
+        found = np.zeros(len(self.families), np.bool_)
+        found[self.family_rows[: len(chosen)][chosen]] = True
+        return int(found.sum())
 
     def idf(self, word: str) -> float:
         """Return the inverse document frequency of a stem among titles; at least 0."""

@@ -253,3 +253,18 @@ def test_many_events_weigh_as_their_products_do_one_by_one():
     for item in range(len(snapshot.ids)):
         apart = [plain_alike(one, at)[item] for at in places]
         assert one.likeness(snapshot, places, item) == pytest.approx(apart, abs=1e-5)
+
+
+def test_equal_cards_are_shown_once():
+    one = engine()
+    before = one.recommend("v01", [], now=NOW, limit=33).products
+    first = before[0]
+    at = int(first.product_id[1:])
+    twin = product(at, product_id="twin", title=first.title.upper())
+    one.upsert([twin])
+    titles = [p.title.lower() for p in one.recommend("v01", [], now=NOW, limit=33).products]
+    assert titles.count(first.title.lower()) == 1
+    assert len(titles) == len(before)
+    assert "twin" not in ids(one.similar(first.product_id, limit=40))
+    one.upsert([product(at, available=False)])
+    assert "twin" in ids(one.recommend("v01", [], now=NOW, limit=33))

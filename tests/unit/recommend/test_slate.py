@@ -71,3 +71,16 @@ def test_rules_hold_from_start_until_just_before_the_end():
     assert not rule.holds(now + timedelta(days=1), "home")
     assert not rule.holds(now - timedelta(seconds=1), "home")
     assert not rule.holds(now, "basket")
+
+
+def test_a_family_is_shown_once_by_its_best_or_its_pin():
+    thirds = {"family_of": lambda item: item // 3}
+    assert [p.item for p in composed(4, **thirds)] == [0, 3, 6, 9]
+    assert [p.item for p in composed(9, SlatePolicy(pool=1), **thirds)] == [0, 3, 6, 9]
+    assert [p.item for p in composed(4, pins=[(2, 5)], **thirds)] == [0, 5, 6, 9]
+    policy = SlatePolicy(exploration=0.9)
+    for seed in range(50):
+        shown = [
+            p.item for p in composed(6, policy, explorable=[1, 12, 13, 14, 15], seed=seed, **thirds)
+        ]
+        assert len({item // 3 for item in shown}) == len(shown)

@@ -197,3 +197,30 @@ def test_every_answer_to_generated_queries_meets_its_constraints(engine):
                         limit,
                         other,
                     )
+
+
+def test_equal_cards_are_shown_once_on_all_pages(engine):
+    twins = [
+        product(f"t{n}", "Twin tea,  20 count" if n % 2 else "twin tea, 20 count", type="Tea",
+                price_minor=100 + n, rating_count=n)
+        for n in range(7)
+    ]  # fmt: skip
+    other = product("t9", "Twin tea, 20 count", type="Tea", brand="Zed", price_minor=900)
+    engine.upsert([*twins, other])
+    result = engine.search(SearchRequest(query="twin tea", limit=50))
+    mine = [p.product_id for p in result.products if p.product_id.startswith("t")]
+    assert len(mine) == 2
+    assert "t9" in mine
+    assert result.total == len(result.products)
+    assert found(engine, "twin tea", sort="price")[0] == "t0"
+    assert found(engine, "twin tea over $1.05")[0] == "t6"
+    pages, cursor = [], None
+    while True:
+        page = engine.search(SearchRequest(query="", limit=3, cursor=cursor))
+        pages += [p.product_id for p in page.products]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert len(pages) == page.total == len(shop()) + 2
+    hidden = engine.search(SearchRequest(query="twin tea under $0.50"))
+    assert hidden.relaxations[0].hits == len(hidden.products) == 2
