@@ -39,6 +39,15 @@ def attribute_name(name: str) -> str:
     return _SPELLINGS.get(folded, folded)
 
 
+def family_key(title: str, brand: str | None) -> str:
+    """Return what cards of one family have in common: the words a shopper reads on them.
+
+    >>> family_key("Whole milk,  1 gal", None) == family_key("whole milk, 1 gal", None)
+    True
+    """
+    return " ".join(fold(title).split()) + "\n" + " ".join(fold(brand or "").split())
+
+
 def product_words(product: Product) -> set[str]:
     """Return all stems of a product's text: title, description, brand, type, category, values."""
     parts = [

@@ -82,15 +82,6 @@ def fold(text: str) -> str:
     )
 
 
-def family_key(title: str, brand: str | None) -> str:
-    """Return what cards of one family have in common: the words a shopper reads on them.
-
-    >>> family_key("Whole milk,  1 gal", None) == family_key("whole milk, 1 gal", None)
-    True
-    """
-    return " ".join(fold(title).split()) + "\n" + " ".join(fold(brand or "").split())
-
-
 def has_chinese(text: str) -> bool:
     """Say whether `text` holds a Han character."""
     return _HAS_CJK.search(text) is not None

@@ -33,8 +33,7 @@ from components.contracts.records import (
     Rating,
 )
 from components.data.catalogue import Catalogue
-from components.data.filters import FilterTable
-from components.data.words import family_key
+from components.data.filters import FilterTable, family_key
 from components.recommend.candidates import origin_names
 from components.recommend.content import Encode, hashed_vectors, unit_rows
 from components.recommend.features import ShopState, view_visitors
@@ -53,6 +52,8 @@ SESSION_KINDS: Mapping[type, float] = {Click: 1.0, BasketAdd: 2.0, Purchase: 0.3
 LAUNCH_DISCOUNT = 0.5
 CONTENT_NEIGHBOURS = 8
 NOT_DUE = 0.25
+RECENT_DAYS = 28
+LINES_PER_TRIP = 10.0  # assumed where only sums of sales are known; changes no order
 LIKED = 3.0
 TEXT_SHARE = 0.6  # of likeness between two products whose sales tell more
 BOUGHT_SHARE = 0.35  # at most, for each way of being bought together
@@ -189,8 +190,12 @@ class RecommendEngine:
         policy: SlatePolicy | None = None,
         rules: Sequence[Rule] = (),
         missing: Sequence[str] = (),
+        sales: Mapping[str, float] | None = None,
     ) -> None:
-        """Put the parts together; see `load` and `from_catalogue`."""
+        """Put the parts together; see `load` and `from_catalogue`.
+
+        `sales` are recent purchases by product id: what is popular where nobody's history is known.
+        """
         self._lock = Lock()
         self.catalogue = catalogue
         self.state = state
@@ -202,6 +207,7 @@ class RecommendEngine:
         self.sequence = sequence
         self.missing = tuple(missing)
         self._encode = encode
+        self._sales = dict(sales or {})
         self._state_ids = tuple(state_ids)
         self._n_state = len(state_ids)
         self._snapshot = self._build(self._state_ids, vectors or {})
@@ -229,7 +235,7 @@ class RecommendEngine:
         if not (folder / "manifest.json").is_file():
             missing.append("ranker")
             return cls(goods, clock=clock, encode=encode, vectors=vectors, policy=policy,
-                       rules=rules, missing=missing)  # fmt: skip
+                       rules=rules, missing=missing, sales=recent_sales(artefacts))  # fmt: skip
         read_manifest(folder)
         state, ids = load_state(folder)
         ranker = Ranker.load(folder)
@@ -364,7 +370,7 @@ class RecommendEngine:
             vectors=matrix,
             near=near,
             near_weight=weight,
-            base=self._base(len(ids), products, near, weight),
+            base=self._base(ids, products, near, weight),
             available=available,
             repeatable=np.array([p is None or p.repeatable for p in products], dtype=bool),
         )
@@ -380,9 +386,18 @@ class RecommendEngine:
         )
 
     def _base(
-        self, n: int, products: Sequence[Product | None], near: IntArray, weight: FloatArray
+        self,
+        ids: Sequence[str],
+        products: Sequence[Product | None],
+        near: IntArray,
+        weight: FloatArray,
     ) -> FloatArray:
-        """Return (V',) log-odds of being in anybody's next basket; new products borrow theirs."""
+        """Return (V',) log-odds of being in anybody's next basket; new products borrow theirs.
+
+        Popular means sold within the last four weeks of the data: last autumn's favourites are not
+        January's.
+        """
+        n = len(ids)
         if self.state is not None:
             lines = np.zeros(n)
             lines[: self._n_state] = np.expm1(self.state.facts[:, 1])
@@ -394,8 +409,12 @@ class RecommendEngine:
             rate = np.where(known, rate, np.maximum(rate, borrowed))
         elif self.history_store is not None and len(self.history_store.log):
             log = self.history_store.log
-            rate = np.bincount(log.group, log.amount, n)[:n] + 0.5
-            rate = rate / (len(self.history_store.visitor_ids) * 5 + 1.0)
+            log = log.take(log.day > log.day.max() - RECENT_DAYS)
+            trips = len(np.unique(np.stack([log.visitor, log.day]), axis=1).T)
+            rate = (np.bincount(log.group, log.amount, n)[:n] + 0.5) / (trips + 1.0)
+        elif self._sales:
+            lines = np.array([self._sales.get(product_id, 0.0) for product_id in ids])
+            rate = (lines + 0.05) / (lines.sum() / LINES_PER_TRIP + 1.0)
         else:
             votes = np.array([0 if p is None else p.rating_count for p in products], dtype=float)
             stars = np.array([3.0 if p is None or p.rating is None else p.rating for p in products])
@@ -1044,6 +1063,19 @@ def load_history(folder: Path) -> HistoryStore:
     except (OSError, ValueError, KeyError) as error:
         raise ArtefactError(f"{folder}/history.npz cannot be read ({error}).") from error
     return HistoryStore.of(json.loads((folder / "visitors.json").read_text()), log)
+
+
+def recent_sales(artefacts: Path) -> dict[str, float]:
+    """Return purchases by product id as the search index holds them: recent ones where it can.
+
+    An index of an older make holds those of all time alone; without an index there are none.
+    """
+    for name in ("recent.json", "popularity.json"):
+        path = artefacts / "index" / name
+        if path.is_file():
+            held = json.loads(path.read_text(encoding="utf-8"))
+            return {product_id: float(np.expm1(value)) for product_id, value in held.items()}
+    return {}
 
 
 def _load_text(artefacts: Path, missing: list[str]) -> tuple[Encode | None, dict[str, FloatArray]]:

@@ -55,6 +55,11 @@ def popularity_of(events: pl.DataFrame) -> dict[str, float]:
     return {}
 
 
+def recent_of(events: pl.DataFrame, *, days: int = 28) -> pl.DataFrame:
+    """Return the events of the last days before the data end, that is, the newest event."""
+    return events.filter(pl.col("at") > pl.col("at").max() - pl.duration(days=days))
+
+
 def query_log(queries: pl.DataFrame, *, k: int) -> QueryLog:
     """Count the queries of the log that at least `k` visitors typed, day by day as sessions."""
     known = queries.filter(pl.col("visitor_id").is_not_null() & pl.col("at").is_not_null())
@@ -80,7 +85,8 @@ def run(params: Params, layout: Layout) -> None:
         inputs["finetune"] = sha256_of(encoder_manifest)
         encoder = load_encoder(layout.artefacts)
         vectors = dict(zip(*product_vectors(layout.artefacts), strict=True))
-    popularity = popularity_of(read_table("events", layout.tables).select("product_id", "kind"))
+    events = read_table("events", layout.tables).select("product_id", "kind", "at")
+    popularity, recent = popularity_of(events), popularity_of(recent_of(events))
     queries = read_table("queries", layout.tables)
     past = query_log(queries, k=p.min_visitors)
     settings = {
@@ -111,6 +117,7 @@ def run(params: Params, layout: Layout) -> None:
     ) as folder:
         write_json(folder / "settings.json", settings)
         write_json(folder / "popularity.json", popularity)
+        write_json(folder / "recent.json", recent)
         write_json(
             folder / "queries.json",
             {

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from components.contracts.records import Product
-from components.data.words import family_key, stems
+from components.data.filters import family_key
+from components.data.words import stems
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]

@@ -268,3 +268,29 @@ def test_equal_cards_are_shown_once():
     assert "twin" not in ids(one.similar(first.product_id, limit=40))
     one.upsert([product(at, available=False)])
     assert "twin" in ids(one.recommend("v01", [], now=NOW, limit=33))
+
+
+def test_popular_means_sold_in_the_last_four_weeks(tmp_path):
+    def bought(product_id, days, n):
+        moments = [NOW - timedelta(days=days, minutes=m) for m in range(n)]
+        return [event(Purchase, product_id, at, f"{product_id}-{at.minute}") for at in moments]
+
+    sold = [*bought("p04", 75, 30), *bought("p11", 2, 3)]
+    history: dict[str, list] = {}
+    for e in sold:
+        history.setdefault(e.visitor_id, []).append(e)
+    one = RecommendEngine.from_catalogue(catalogue(), history)
+    assert ids(one.recommend(None, [], now=NOW, limit=3))[0] == "p11"
+    assert "p04" not in ids(one.recommend(None, [], now=NOW, limit=3))
+
+    folder = tmp_path / "index"
+    folder.mkdir()
+    (folder / "popularity.json").write_text('{"p04": 3.4, "p11": 1.4}')
+    stranger = RecommendEngine.load(tmp_path, catalogue=catalogue())
+    assert "ranker" in stranger.missing
+    assert ids(stranger.recommend(None, [], now=NOW, limit=3))[0] == "p04"
+    (folder / "recent.json").write_text('{"p11": 1.4}')
+    stranger = RecommendEngine.load(tmp_path, catalogue=catalogue())
+    slate = stranger.recommend(None, [], now=NOW, limit=3)
+    assert ids(slate)[0] == "p11"
+    assert slate.products[0].origin == ("popularity",)

@@ -1,10 +1,13 @@
 """Index, fusion, features, ranker, training, suggestions."""
 
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import polars as pl
 import pytest
 
 from components.contracts.messages import Filters
+from components.search.build import popularity_of, recent_of
 from components.search.categories import CategoryModel
 from components.search.features import NAMES, Asked, Shelf, Signals, card_of, head_of
 from components.search.fusion import reciprocal_rank_fusion, weighted_fusion
@@ -248,3 +251,16 @@ def test_category_confidence_is_a_probability():
     assert guesses[0].category == "Cereal"
     assert sum(g.confidence for g in model.guess(["cereal"], best=99)) == pytest.approx(1.0)
     assert model.guess(["unheard"]) == ()
+
+
+def test_recent_sales_are_those_of_the_last_four_weeks():
+    end = datetime(2018, 1, 1, tzinfo=UTC)
+    events = pl.DataFrame(
+        {
+            "product_id": ["pumpkin", "pumpkin", "milk", "tea"],
+            "kind": ["purchase", "purchase", "purchase", "click"],
+            "at": [end - timedelta(days=d) for d in (70, 28, 27, 0)],
+        }
+    )
+    assert popularity_of(recent_of(events)) == {"milk": 0.693147}
+    assert recent_of(events.clear()).is_empty()
