@@ -8,6 +8,7 @@ from prefect.states import Completed
 
 from flows.dvc_tasks import repro
 from flows.environment import ROOT
+from flows.forgetting import repro_without_forgotten
 from flows.records import publish, publish_link, publish_table, recorded
 
 
@@ -37,12 +38,14 @@ def summary() -> dict[str, Any]:
 def data(force: bool = False, pull: bool = False) -> Any:
     """Ingest and validate. A table-level failure blocks, and this flow fails with its message.
 
+    Visitors who asked to be forgotten and are still in the tables make the ingest run again.
+
     Args:
         force: read the source again although its files did not change (a live database).
         pull: take from the DVC remote what it has.
     """
     if force:
         repro(("ingest",), force=True)
-    ran = repro(("validate",), pull=pull)
+    ran = repro_without_forgotten(("validate",), pull=pull)
     found = summary()
     return Completed(message=f"{len(ran)} stages ran; {found['failed']} expectations failed")

@@ -16,8 +16,8 @@ from components.contracts.errors import PromotionRefusedError
 from components.contracts.params import load_params
 from components.registry.gate import Verdict, as_markdown, read_verdict
 from components.registry.store import Registry, Release
-from flows.dvc_tasks import repro
 from flows.environment import ROOT
+from flows.forgetting import repro_without_forgotten
 from flows.holds import refuse_held_data
 from flows.records import git_commit, publish, publish_costs, publish_releases, recorded
 
@@ -117,7 +117,7 @@ def training(
     """
     by = f"training flow ({reason})"
     refuse_held_data(Layout(ROOT), ignore=ignore_hold)
-    ran = repro(targets, pull=pull, force=force)
+    ran = repro_without_forgotten(targets, pull=pull, force=force)
     release = register(by)
     verdict = decided(release, by, again=judge_again)
     if verdict is not None and verdict.promote:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 MODULES = ("dvc_tasks", "training_flow", "release_flow", "data_flow", "records", "scoring_flow",
-           "forget_flow", "feedback_flow", "monitoring_flow")  # fmt: skip
+           "forget_flow", "forgetting", "feedback_flow", "monitoring_flow")  # fmt: skip
 
 STAGE = """
 stages:
