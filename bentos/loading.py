@@ -164,8 +164,8 @@ def load(source: Source) -> Engines:
     )
     recommend = part(
         "recommend",
-        lambda: RecommendEngine.load(folder, catalogue=catalogue),
-        lambda: RecommendEngine.from_catalogue(catalogue),
+        lambda: RecommendEngine.load(folder, catalogue=catalogue, table=search.table),
+        lambda: RecommendEngine.from_catalogue(catalogue, table=search.table),
     )
     clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
     return Engines(

@@ -191,10 +191,12 @@ class RecommendEngine:
         rules: Sequence[Rule] = (),
         missing: Sequence[str] = (),
         sales: Mapping[str, float] | None = None,
+        table: FilterTable | None = None,
     ) -> None:
         """Put the parts together; see `load` and `from_catalogue`.
 
         `sales` are recent purchases by product id: what is popular where nobody's history is known.
+        `table` holds the catalogue's products, if another engine has built it already.
         """
         self._lock = Lock()
         self.catalogue = catalogue
@@ -210,7 +212,7 @@ class RecommendEngine:
         self._sales = dict(sales or {})
         self._state_ids = tuple(state_ids)
         self._n_state = len(state_ids)
-        self._snapshot = self._build(self._state_ids, vectors or {})
+        self._snapshot = self._build(self._state_ids, vectors or {}, table)
 
     @classmethod
     def load(
@@ -220,8 +222,16 @@ class RecommendEngine:
         catalogue: Catalogue | None = None,
         policy: SlatePolicy | None = None,
         rules: Sequence[Rule] = (),
+        table: FilterTable | None = None,
     ) -> Self:
         """Load a release's engine; absent optional parts are named in `degraded` of each answer.
+
+        Args:
+            artefacts: the release.
+            catalogue: shared with other engines; read from `artefacts` by default.
+            policy: slate composition.
+            rules: the shop's dated wishes.
+            table: of exactly this catalogue's products; built by default.
 
         Raises:
             ArtefactError: the ranker's artefact is there but altered or of another version.
@@ -234,8 +244,17 @@ class RecommendEngine:
         folder = artefacts / ARTEFACT
         if not (folder / "manifest.json").is_file():
             missing.append("ranker")
-            return cls(goods, clock=clock, encode=encode, vectors=vectors, policy=policy,
-                       rules=rules, missing=missing, sales=recent_sales(artefacts))  # fmt: skip
+            return cls(
+                goods,
+                clock=clock,
+                encode=encode,
+                vectors=vectors,
+                policy=policy,
+                rules=rules,
+                missing=missing,
+                sales=recent_sales(artefacts),
+                table=table,
+            )
         read_manifest(folder)
         state, ids = load_state(folder)
         ranker = Ranker.load(folder)
@@ -256,6 +275,7 @@ class RecommendEngine:
             policy=policy,
             rules=rules,
             missing=missing,
+            table=table,
         )
 
     @classmethod
@@ -266,6 +286,7 @@ class RecommendEngine:
         *,
         policy: SlatePolicy | None = None,
         rules: Sequence[Rule] = (),
+        table: FilterTable | None = None,
     ) -> Self:
         """Make an engine without training: own history, content and popularity.
 
@@ -274,6 +295,7 @@ class RecommendEngine:
             history: visitor id to purchases; may be None.
             policy: slate composition.
             rules: the shop's dated wishes.
+            table: of exactly this catalogue's products; built by default.
         """
         ids = list(catalogue.ids)
         index = {product_id: place for place, product_id in enumerate(ids)}
@@ -301,6 +323,7 @@ class RecommendEngine:
             policy=policy,
             rules=rules,
             missing=("ranker",),
+            table=table,
         )
 
     @property
@@ -315,14 +338,20 @@ class RecommendEngine:
 
     # -- products ------------------------------------------------------------------------------
 
-    def _build(self, state_ids: tuple[str, ...], vectors: Mapping[str, FloatArray]) -> _Snapshot:
+    def _build(
+        self,
+        state_ids: tuple[str, ...],
+        vectors: Mapping[str, FloatArray],
+        table: FilterTable | None,
+    ) -> _Snapshot:
         trained = set(state_ids)
         late = [product_id for product_id in self.catalogue.ids if product_id not in trained]
         ids = (*state_ids, *late)
         held = self.catalogue.products
         products = tuple(held.get(product_id) for product_id in ids)
         present = [p for p in products if p is not None]
-        table = FilterTable.from_products(present)
+        if table is None:
+            table = FilterTable.from_products(present)
         rows = np.array([table.row_of.get(product_id, -1) for product_id in ids], dtype=np.int64)
         width = next(iter(vectors.values())).shape[0] if vectors else 0
         if width:

@@ -50,10 +50,11 @@ class Engines:
         """Load everything that answers requests."""
         catalogue = Catalogue.load(folder)
         clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
+        search = SearchEngine.load(folder, catalogue=catalogue)
         return cls(
             catalogue=catalogue,
-            search=SearchEngine.load(folder, catalogue=catalogue),
-            recommend=RecommendEngine.load(folder, catalogue=catalogue),
+            search=search,
+            recommend=RecommendEngine.load(folder, catalogue=catalogue, table=search.table),
             now=datetime.fromisoformat(clock["data_end"]),
         )
 

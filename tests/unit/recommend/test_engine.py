@@ -10,6 +10,7 @@ from components.contracts.errors import ArtefactError, UnknownProductError
 from components.contracts.messages import Filters
 from components.contracts.records import BasketAdd, BasketRemove, Click, Purchase
 from components.data.catalogue import Catalogue
+from components.data.filters import FilterTable
 from components.recommend.engine import RecommendEngine, read_session
 from components.recommend.reasons import cite, falls
 from components.recommend.slate import Rule, SlatePolicy
@@ -294,3 +295,20 @@ def test_popular_means_sold_in_the_last_four_weeks(tmp_path):
     slate = stranger.recommend(None, [], now=NOW, limit=3)
     assert ids(slate)[0] == "p11"
     assert slate.products[0].origin == ("popularity",)
+
+
+def test_a_table_of_another_engine_is_shared_and_answers_alike():
+    goods = catalogue()
+    table = FilterTable.from_products(reversed([goods.products[i] for i in goods.ids]))
+    one = RecommendEngine.load(artefacts(), catalogue=goods, table=table)
+    assert one.snapshot.table is table
+    filters = Filters(price_max=250, brand=("Acme",))
+    for more in ({}, {"filters": filters}):
+        expected = engine().recommend("v01", [], now=NOW, **more)
+        assert one.recommend("v01", [], now=NOW, **more) == expected
+    one.upsert([product(1, available=False)])
+    assert "p01" not in ids(one.recommend("v01", [], now=NOW, limit=33))
+    assert table.row_of.keys() == set(goods.ids)
+    assert table.alive.all()
+    bare = RecommendEngine.from_catalogue(goods, table=table)
+    assert bare.snapshot.table is table
