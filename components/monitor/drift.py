@@ -42,7 +42,10 @@ def window_frame(events: pl.DataFrame, products: pl.DataFrame, timezone: str) ->
     frame = events.join(category_of(products), on="product_id", how="left").with_columns(
         local.dt.hour().cast(pl.String).alias("hour"),
         local.dt.weekday().cast(pl.String).alias("weekday"),
-        pl.len().over("order_id").alias("lines_in_order"),
+        pl.when(pl.col("order_id").is_not_null())
+        .then(pl.len().over("order_id"))
+        .otherwise(0)
+        .alias("lines_in_order"),
     )
     return frame.select(*NUMBERS, *(pl.col(name).fill_null("(none)") for name in NAMES))
 
