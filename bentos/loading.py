@@ -51,7 +51,8 @@ class Engines:
     recommend: Any
     ratings: Any
     classify: Any
-    offers: Offers
+    offers: Any
+    shown_offers: Offers
     data_end: datetime
     currency: str
     degraded: tuple[str, ...] = ()
@@ -138,53 +139,32 @@ def load(source: Source) -> Engines:
     Raises:
         ArtefactError: the release is altered, or has no catalogue.
     """
-    from components.assistant.classifier import IntentClassifier
-    from components.data.catalogue import Catalogue
-    from components.recommend.engine import RecommendEngine
-    from components.search.engine import SearchEngine
+    from components.assistant.assemble import load_parts
     from components.text.ratings import RatingModel
 
     verify(source)
-    folder = source.folder
-    degraded: list[str] = []
-    catalogue = Catalogue.load(folder)
-
-    def part(name: str, make: Callable[[], Any], otherwise: Callable[[], Any]) -> Any:
-        try:
-            return make()
-        except ArtefactError as error:
-            logger.warning("release %s without %s: %s", source.release_id, name, error)
-            degraded.append(name)
-            return otherwise()
-
-    search = part(
-        "index",
-        lambda: SearchEngine.load(folder, catalogue=catalogue),
-        lambda: SearchEngine.from_products(catalogue),
-    )
-    recommend = part(
-        "recommend",
-        lambda: RecommendEngine.load(folder, catalogue=catalogue, table=search.table),
-        lambda: RecommendEngine.from_catalogue(catalogue, table=search.table),
-    )
-    clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
+    parts = load_parts(source.folder)
+    degraded = list(parts.degraded)
+    ratings = None
+    try:
+        ratings = RatingModel.load(source.folder)
+    except ArtefactError as error:
+        logger.warning("release %s without ratings: %s", source.release_id, error)
+        degraded.append("ratings")
     return Engines(
         release_id=source.release_id,
-        folder=folder,
-        catalogue=catalogue,
-        search=search,
-        recommend=recommend,
-        ratings=part("ratings", lambda: RatingModel.load(folder), lambda: None),
-        classify=part("classifier", lambda: IntentClassifier.load(folder).classify, lambda: None),
-        offers=Offers.load(folder),
-        data_end=datetime.fromisoformat(clock["data_end"]),
-        currency=_currency(catalogue),
+        folder=source.folder,
+        catalogue=parts.catalogue,
+        search=parts.search,
+        recommend=parts.recommend,
+        ratings=ratings,
+        classify=parts.classify,
+        offers=parts.offers,
+        shown_offers=Offers(parts.offers),
+        data_end=parts.data_end,
+        currency=parts.currency,
         degraded=tuple(degraded),
     )
-
-
-def _currency(catalogue: Any) -> str:
-    return catalogue.get(catalogue.ids[0]).currency if len(catalogue) else "USD"
 
 
 def serve_params(layout: Layout) -> ServeParams:

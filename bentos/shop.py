@@ -120,24 +120,19 @@ class Shop:
 
     def _prepare(self, engines: Engines) -> Engines:
         """Bring posted products into new engines and give them a clock and an assistant."""
-        from components.assistant.engine import Assistant
+        from components.assistant.assemble import assistant_of
 
         posted = self.store.products()
         if posted:
             _upsert(engines, posted)
         clock = clock_for(engines.data_end, self.params, self.store)
         engines.search.set_promoted(engines.offers.open_products(clock.now()))
-        assistant = Assistant(
-            engines.catalogue,
-            engines.search,
-            cast(Any, _Guarded(engines.recommend, self.store)),
+        assistant = assistant_of(
+            engines,
             self.store,
-            model_version=engines.release_id,
-            currency=engines.currency,
-            rates={},
+            release_id=engines.release_id,
             now=clock.now,
-            offers=engines.offers.for_assistant(),
-            classify=engines.classify,
+            recommend=cast(Any, _Guarded(engines.recommend, self.store)),
             language_model=self._language_model,
         )
         return replace(engines, extras={"clock": clock, "assistant": assistant})
@@ -265,7 +260,7 @@ class Shop:
         """Add the offers that this visitor may use."""
         dressed = []
         for product in products:
-            offers = engines.offers.of_product(product.product_id, visitor_id, now)
+            offers = engines.shown_offers.of_product(product.product_id, visitor_id, now)
             if offers and not product.offers:
                 product = product.model_copy(update={"offers": tuple(o.title for o in offers[:3])})
             dressed.append(product)
@@ -356,7 +351,7 @@ class Shop:
         """Return the offers a visitor may use now; those on what he buys come first."""
         engines = self.current.for_visitor(visitor_id)
         now = self._clock(engines).now()
-        offers = engines.offers.in_force(visitor_id, now)
+        offers = engines.shown_offers.in_force(visitor_id, now)
         if visitor_id is not None and offers:
             known, recent = self._known(visitor_id), self._recent(visitor_id)
             held = sorted(

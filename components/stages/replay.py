@@ -8,24 +8,19 @@ Not compared: the ids drawn for each answer, which parts were missing then, and 
 from the promotions in force and not from a model. Posted products are those the state holds now.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from components.contracts.artefacts import MANIFEST_NAME, Layout
+from components.assistant.assemble import Parts, assistant_of, load_parts
+from components.contracts.artefacts import Layout
 from components.contracts.errors import RegistryError, StateError, UnknownVisitorError
 from components.contracts.messages import RecommendRequest, SearchRequest, TurnRequest
 from components.contracts.params import load_params
 from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Order, Purchase
-from components.data.catalogue import Catalogue
-from components.recommend.engine import RecommendEngine
 from components.registry.store import Registry
-from components.search.engine import SearchEngine
-from components.stages.gate import Engines
 from components.state.store import Store
 
 DRAWN = ("request_id", "slate_id", "trace_id")
@@ -95,12 +90,13 @@ def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Di
                 f"release {logged['model_version']} is retired by a forget request."
             )
         release = registry.release(logged["model_version"], verify=True)
-        engines = load(release.folder)
+        engines = load_parts(release.folder)
         posted = opened.products()
         if posted:
             engines.catalogue.upsert(posted)
             engines.search.upsert(posted)
             engines.recommend.upsert(posted)
+        engines.search.set_promoted(engines.offers.open_products(logged["at"]))
         recent = opened.events_by_id(list(logged["recent"]))
         replayed = answer(logged, engines, recent, release.release_id)
     finally:
@@ -117,22 +113,8 @@ def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Di
     )
 
 
-def load(folder: Path) -> Engines:
-    """Load a release's engines; without an index, what stood in for it when it was served."""
-    if (folder / "index" / MANIFEST_NAME).is_file():
-        return Engines.load(folder)
-    catalogue = Catalogue.load(folder)
-    clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
-    return Engines(
-        catalogue=catalogue,
-        search=SearchEngine.from_products(catalogue),
-        recommend=RecommendEngine.load(folder, catalogue=catalogue),
-        now=datetime.fromisoformat(clock["data_end"]),
-    )
-
-
 def answer(
-    logged: Mapping[str, Any], engines: Engines, recent: Sequence[Event], release_id: str
+    logged: Mapping[str, Any], engines: Parts, recent: Sequence[Event], release_id: str
 ) -> dict[str, Any]:
     """Ask the engines what was asked then; return the response without what is drawn or added."""
     endpoint, at = logged["endpoint"], logged["at"]
@@ -152,7 +134,7 @@ def answer(
 
 def _search(
     asked: Mapping[str, Any],
-    engines: Engines,
+    engines: Parts,
     visitor: str | None,
     recent: Sequence[Event],
     at: datetime,
@@ -182,7 +164,7 @@ def _search(
 
 def _recommend(
     asked: Mapping[str, Any],
-    engines: Engines,
+    engines: Parts,
     visitor: str | None,
     recent: Sequence[Event],
     at: datetime,
@@ -208,14 +190,14 @@ def _recommend(
     return {"products": _plain(slate.products), "surface": request.surface}
 
 
-def _similar(asked: Mapping[str, Any], engines: Engines) -> dict[str, Any]:
+def _similar(asked: Mapping[str, Any], engines: Parts) -> dict[str, Any]:
     slate = engines.recommend.similar(asked["product_id"], limit=asked.get("limit", 10))
     return {"products": _plain(slate.products), "surface": "similar"}
 
 
 def _explain(
     asked: Mapping[str, Any],
-    engines: Engines,
+    engines: Parts,
     visitor: str | None,
     recent: Sequence[Event],
     at: datetime,
@@ -227,14 +209,12 @@ def _explain(
 def _turn(
     asked: Mapping[str, Any],
     with_inputs: Mapping[str, Any],
-    engines: Engines,
+    engines: Parts,
     recent: Sequence[Event],
     release_id: str,
     at: datetime,
 ) -> dict[str, Any]:
     """Answer a turn on an empty state that holds the session and the events as they were."""
-    from components.assistant.engine import Assistant
-
     request = TurnRequest.model_validate(asked)
     memory = Store("sqlite://")
     try:
@@ -243,15 +223,7 @@ def _turn(
         if session is not None:
             memory.session_put(request.session_id, request.visitor_id, session)
         remember(memory, request.visitor_id, with_inputs.get("memory") or {})
-        assistant = Assistant(
-            engines.catalogue,
-            engines.search,
-            engines.recommend,
-            memory,
-            model_version=release_id,
-            currency=engines.catalogue.get(engines.catalogue.ids[0]).currency,
-            now=lambda: at,
-        )
+        assistant = assistant_of(engines, memory, release_id=release_id, now=lambda: at)
         return assistant.turn(request).model_dump(mode="json")
     finally:
         memory.close()

@@ -251,8 +251,12 @@ def test_logged_answers_are_rebuilt_from_their_release(api, shop):
         ("/v1/assistant/turn", {**talk, "message": "coffee under $9"}),
         ("/v1/assistant/turn", {**talk, "message": "add the first one"}),
         ("/v1/assistant/turn", {**talk, "message": "what is in my basket?"}),
+        ("/v1/assistant/turn", {**talk, "message": "which offers are there?"}),
+        ("/v1/search", {"query": "milk", "filters": {"promotion": True}, "limit": 5}),
     ]
     answers = [(path, ok(api.post(path, json=body))) for path, body in asked]
+    assert "Milk for all" in answers[-2][1]["reply"] or answers[-2][1]["products"]
+    assert "p00" in [p["product_id"] for p in answers[-1][1]["products"]]
     assert shop.journal.flush()
     for path, answer in answers:
         difference = replay(answer["request_id"], shop.layout, store=shop.store)
