@@ -1,26 +1,50 @@
 """Deployments for real: a local server, a pool, a worker, and every way a run can start.
 
-Starts a Prefect server on a free port with its own home, deploys `prefect.yaml`, and waits for a
-scheduled run, a run on demand and a run caused by a drift event; reads their artefacts through the
-API and stops all it started by pid. Works on the checkout it is called in; the data flow is given a
-minutely schedule for the test.
+Starts a Prefect server on a free port with its own home, deploys all of `prefect.yaml`, and brings
+the schedules of training and monitoring forward. Waits until both have run by schedule, a data run
+on demand, and a training run that a drift event caused through its automation; reads what they left
+through the API; stops all it started by pid, also on failure. Works in a temporary copy of the
+checkout on the small synthetic shop, or in the checkout given by `--root`.
 
-    python -m benchmarks.deployments [--minutes 6] [--root CHECKOUT] [--out FILE]
+    python -m benchmarks.deployments [--minutes 15] [--root CHECKOUT] [--out FILE]
 """
 
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import psutil
+
+SOON = timedelta(seconds=15)
+STOP_SECONDS = 20
+LOG_LINES = 30
+# The API keeps a link as Markdown that is nothing but the link.
+LINK = re.compile(r"\[[^\]]*\]\([^)]*\)")
+SWITCHES = {
+    "PREFECT_CLI_PROMPT": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    # A changed schedule is seen within seconds instead of a minute.
+    "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+    "DO_NOT_TRACK": "1",
+}
+
+
+class TrialError(RuntimeError):
+    """A run failed or did not come; the message carries its last words."""
 
 
 def free_port() -> int:
@@ -29,14 +53,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(what: str, ready: Callable[[], Any], seconds: float) -> Any:
-    until = time.monotonic() + seconds
+def wait_for(what: str, ready: Callable[[], Any], until: float) -> Any:
     while time.monotonic() < until:
         found = ready()
         if found:
             return found
-        time.sleep(2)
-    raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(1)
+    raise TrialError(f"{what}: not in time")
 
 
 def answers(url: str) -> bool:
@@ -48,154 +71,279 @@ def answers(url: str) -> bool:
 
 
 class Stack:
-    """Server and worker; each in its own process group, stopped by pid."""
+    """Server and worker as children, in a home of their own."""
 
-    def __init__(self, root: Path, home: Path) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
+        self.home = root / "var" / f"prefect-trial-{os.getpid()}"
+        self.home.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/api"
-        self.environment = os.environ | {
-            "SHELFWISE_ROOT": str(root),
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT")},
+            **SWITCHES,
             "PYTHONPATH": str(root),
-            "PREFECT_HOME": str(home),
+            "PREFECT_HOME": str(self.home),
             "PREFECT_API_URL": self.url,
-            "PREFECT_CLI_PROMPT": "false",
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
         }
         self.children: list[subprocess.Popen[bytes]] = []
-        home.mkdir(parents=True, exist_ok=True)
-        self.log = (home / "stack.log").open("ab")
+        self.log = (self.home / "stack.log").open("ab")
 
     def start(self, *words: str) -> None:
-        command = [sys.executable, "-m", "prefect", *words]
-        self.children.append(
-            subprocess.Popen(
-                command, cwd=self.root, env=self.environment, stdout=self.log,
-                stderr=self.log, start_new_session=True,
-            )
-        )  # fmt: skip
+        """Start `prefect WORDS` and leave it running."""
+        child = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *words],
+            cwd=self.root,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+        )
+        self.children.append(child)
 
     def call(self, *words: str) -> None:
-        command = [sys.executable, "-m", "prefect", "--no-prompt", *words]
+        """Run `prefect WORDS` to its end."""
         done = subprocess.run(
-            command,
+            [sys.executable, "-m", "prefect", "--no-prompt", *words],
             cwd=self.root,
             env=self.environment,
             capture_output=True,
             text=True,
-            check=False,
         )
         if done.returncode:
-            raise RuntimeError(
-                f"prefect {' '.join(words)}: {done.stdout[-800:]}{done.stderr[-800:]}"
-            )
+            said = f"{done.stdout[-800:]}{done.stderr[-800:]}"
+            raise TrialError(f"prefect {' '.join(words)}: {said}")
 
-    def stop(self) -> None:
-        for how in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
-            for child in reversed(self.children):
-                if child.poll() is None:
-                    os.killpg(child.pid, how)
-            until = time.monotonic() + 15
-            while time.monotonic() < until and any(c.poll() is None for c in self.children):
-                time.sleep(0.2)
+    def stop(self) -> list[int]:
+        """Stop the worker, its runs and the server, by pid; return the pids that would not go."""
+        family: list[psutil.Process] = []
+        for child in reversed(self.children):
+            try:
+                process = psutil.Process(child.pid)
+                family += [process, *process.children(recursive=True)]
+            except psutil.NoSuchProcess:
+                continue
+        alive = family
+        for end in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            for process in alive:
+                try:
+                    process.send_signal(end)
+                except psutil.NoSuchProcess:
+                    continue
+            _, alive = psutil.wait_procs(alive, timeout=STOP_SECONDS)
         self.log.close()
+        return [process.pid for process in alive]
+
+    def last_words(self) -> str:
+        """Return the end of what server and worker wrote."""
+        lines = (self.home / "stack.log").read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-LOG_LINES:])
 
 
-def minutely(root: Path, home: Path) -> Path:
-    """Write a copy of prefect.yaml in which the data flow runs every minute."""
-    import yaml
+@contextmanager
+def pointed_at(stack: Stack) -> Iterator[None]:
+    """Let this process's own client talk to the trial's server."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    described = yaml.safe_load((root / "prefect.yaml").read_text(encoding="utf-8"))
-    for deployment in described["deployments"]:
-        if deployment["entrypoint"].endswith(":data"):
-            deployment["schedules"] = [{"cron": "* * * * *", "timezone": "UTC", "active": True}]
-        else:
-            deployment["schedules"] = []
-    path = home / "prefect.yaml"
-    path.write_text(yaml.safe_dump(described), encoding="utf-8")
-    return path
+    with temporary_settings(updates={PREFECT_API_URL: stack.url}):
+        yield
 
 
-def completed(name: str, *, auto: bool | None = None, since: int = 0) -> Any:
-    """Return a completed run of the flow, or None; fails at once if one failed."""
+def hold_schedules() -> dict[str, dict[str, Any]]:
+    """Switch every schedule off, so that only what is asked for runs; return the deployments."""
     from prefect.client.orchestration import get_client
 
+    found: dict[str, dict[str, Any]] = {}
     with get_client(sync_client=True) as client:
-        flows = {flow.id: flow.name for flow in client.read_flows()}
-        for run in client.read_flow_runs(limit=200):
-            if flows.get(run.flow_id) != name or (auto is not None and run.auto_scheduled != auto):
+        names = {flow.id: flow.name for flow in client.read_flows()}
+        for deployment in client.read_deployments():
+            found[names[deployment.flow_id]] = {
+                "id": deployment.id,
+                "name": f"{names[deployment.flow_id]}/{deployment.name}",
+                "schedules": [str(s.schedule) for s in deployment.schedules],
+            }
+            for schedule in deployment.schedules:
+                client.update_deployment_schedule(deployment.id, schedule.id, active=False)
+    return found
+
+
+def bring_forward(deployment_id: Any) -> None:
+    """Let the deployment's schedule fire once, in a few seconds."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.schedules import IntervalSchedule
+
+    with get_client(sync_client=True) as client:
+        (schedule,) = client.read_deployment_schedules(deployment_id)
+        client.update_deployment_schedule(
+            deployment_id,
+            schedule.id,
+            active=True,
+            schedule=IntervalSchedule(
+                interval=timedelta(days=1), anchor_date=datetime.now(UTC) + SOON
+            ),
+        )
+
+
+def started_by(run: Any) -> str:
+    """Return `schedule`, `event` or `on demand`."""
+    if run.auto_scheduled:
+        return "schedule"
+    created = run.created_by
+    return "event" if created is not None and created.type == "AUTOMATION" else "on demand"
+
+
+def ended(deployment_id: Any, by: str) -> Any:
+    """Return a run of the deployment that was started so and is Completed; None if not yet.
+
+    Raises:
+        TrialError: it ended otherwise.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        DeploymentFilter,
+        DeploymentFilterId,
+        LogFilter,
+        LogFilterFlowRunId,
+    )
+
+    which = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
+    with get_client(sync_client=True) as client:
+        for run in client.read_flow_runs(deployment_filter=which):
+            if started_by(run) != by or run.state is None or not run.state.is_final():
                 continue
-            if run.state and run.state.is_final() and not run.state.is_completed():
-                raise RuntimeError(f"{name} {run.name}: {run.state.name}: {run.state.message}")
-            if (
-                run.state
-                and run.state.is_completed()
-                and run.expected_start_time.timestamp() > since
-            ):
+            if run.state.is_completed():
                 return run
+            logs = client.read_logs(LogFilter(flow_run_id=LogFilterFlowRunId(any_=[run.id])))
+            said = "\n".join(line.message for line in logs[-LOG_LINES:])
+            raise TrialError(f"{run.name}: {run.state.name}: {run.state.message}\n{said}")
     return None
 
 
-def exercise(stack: Stack, minutes: float) -> dict[str, Any]:
-    """Deploy, then wait for each kind of run; return what was seen."""
-    os.environ.update(stack.environment)
+def artefacts_of(run: Any) -> dict[str, dict[str, Any]]:
+    """Return what a run left: key -> type and content, as the API gives it."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+
+    which = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run.id]))
+    found = {}
+    with get_client(sync_client=True) as client:
+        for artefact in client.read_artifacts(artifact_filter=which):
+            data = artefact.data
+            if artefact.type == "table" and isinstance(data, str):
+                data = json.loads(data)
+            link = isinstance(data, str) and LINK.fullmatch(data.strip())
+            found[artefact.key or ""] = {"type": "link" if link else artefact.type, "data": data}
+    return dict(sorted(found.items()))
+
+
+def account(flow: str, by: str, run: Any) -> dict[str, Any]:
+    """Return one run as a row with its artefacts."""
+    return {
+        "flow": flow,
+        "by": by,
+        "run": run.name,
+        "state": run.state.name,
+        "type": run.state.type.value,
+        "message": run.state.message,
+        "parameters": run.parameters,
+        "seconds": round(run.total_run_time.total_seconds(), 1),
+        "artefacts": artefacts_of(run),
+    }
+
+
+def exercise(until: float) -> dict[str, Any]:
+    """Make every kind of run happen and wait for it; return what was seen."""
     from prefect.client.orchestration import get_client
     from prefect.deployments import run_deployment
     from prefect.events import emit_event
 
-    seconds = minutes * 60
-    scheduled = wait_for("scheduled data run", lambda: completed("data", auto=True), seconds)
-    asked: Any = run_deployment("monitoring/daily", timeout=0, parameters={"act_on_it": False})
-    wait_for("monitoring run", lambda: completed("monitoring"), seconds)
-    started = time.time() - 1
+    deployments = hold_schedules()
+    runs = []
+
+    def expect(flow: str, by: str) -> None:
+        found = wait_for(f"{flow} by {by}", lambda: ended(deployments[flow]["id"], by), until)
+        runs.append(account(flow, by, found))
+
+    bring_forward(deployments["training"]["id"])
+    expect("training", "schedule")
+    # Three at once: the limit of one `dvc repro` lets data and training take turns.
+    bring_forward(deployments["monitoring"]["id"])
+    run_deployment(deployments["data"]["name"], timeout=0, as_subflow=False)
     emit_event(
         "shelfwise.drift.detected",
         resource={"prefect.resource.id": "shelfwise.drift.weekly"},
-        payload={"reason": "benchmark"},
+        payload={"reason": "deployments trial"},
     )
-    caused = wait_for(
-        "training run", lambda: completed("training", since=int(started)), 3 * seconds
-    )
+    expect("data", "on demand")
+    expect("monitoring", "schedule")
+    expect("training", "event")
     with get_client(sync_client=True) as client:
-        artefacts = sorted({artefact.key for artefact in client.read_artifacts() if artefact.key})
         limit = client.read_global_concurrency_limit_by_name("dvc-repro")
     return {
-        "scheduled": {"flow": "data", "run": scheduled.name, "state": scheduled.state.name},
-        "on_demand": {"flow": "monitoring", "run": asked.name},
-        "by_event": {
-            "flow": "training",
-            "run": caused.name,
-            "state": caused.state.name,
-            "reason": caused.parameters.get("reason"),
-        },
-        "artefacts": artefacts,
-        "dvc_limit": limit.limit,
+        "deployments": {flow: entry["name"] for flow, entry in deployments.items()},
+        "schedules": {flow: entry["schedules"] for flow, entry in deployments.items()},
+        "limit": {"name": limit.name, "limit": limit.limit},
+        "runs": runs,
     }
+
+
+def trial(root: Path, *, minutes: float = 15) -> dict[str, Any]:
+    """Run the whole trial in the checkout at `root`.
+
+    Returns:
+        `deployments` and `schedules` by flow, `limit` on `dvc repro`, `runs` (one row per run, with
+        the content of its artefacts), `left`: pids that could not be stopped.
+
+    Raises:
+        TrialError: a run failed or did not come in `minutes`.
+    """
+    until = time.monotonic() + minutes * 60
+    stack = Stack(root)
+    left: list[int] = []
+    try:
+        stack.start("server", "start", "--host", "127.0.0.1", "--port", str(stack.port))
+        wait_for("server", lambda: answers(f"{stack.url}/health"), until)
+        stack.call("work-pool", "create", "local", "--type", "process")
+        stack.start("worker", "start", "--pool", "local", "--type", "process")
+        stack.call("deploy", "--all")
+        with pointed_at(stack):
+            seen = exercise(until)
+    except TrialError as error:
+        raise TrialError(f"{error}\n{stack.last_words()}") from error
+    finally:
+        left = stack.stop()
+    return {**seen, "left": left}
+
+
+def as_table(seen: dict[str, Any]) -> str:
+    """Return the runs as a Markdown table."""
+    lines = ["| flow | by | state | seconds | artefacts |", "| --- | --- | --- | --- | --- |"]
+    for run in seen["runs"]:
+        keys = ", ".join(f"{key} ({value['type']})" for key, value in run["artefacts"].items())
+        lines.append(
+            f"| {run['flow']} | {run['by']} | {run['state']} | {run['seconds']} | {keys} |"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=6)
-    parser.add_argument("--root", type=Path, default=Path.cwd())
+    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--root", type=Path, help="a checkout; a temporary copy if not given")
     parser.add_argument("--out", type=Path, default=Path("var/deployments.json"))
     given = parser.parse_args()
-    root = given.root.resolve()
-    home = root / "var" / f"prefect-trial-{os.getpid()}"
-    stack = Stack(root, home)
-    try:
-        stack.start("server", "start", "--host", "127.0.0.1", "--port", str(stack.port))
-        wait_for("server", lambda: answers(f"{stack.url}/health"), 180)
-        stack.call("work-pool", "create", "local", "--type", "process")
-        described = minutely(root, home)
-        stack.call("deploy", "--all", "--prefect-file", str(described))
-        stack.start("worker", "start", "--pool", "local", "--type", "process")
-        seen = exercise(stack, given.minutes)
-    finally:
-        stack.stop()
+    if given.root:
+        seen = trial(given.root.resolve(), minutes=given.minutes)
+    else:
+        from tests.pipeline.conftest import copy_checkout
+
+        with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
+            seen = trial(copy_checkout(Path(folder).resolve()).root, minutes=given.minutes)
     given.out.parent.mkdir(parents=True, exist_ok=True)
-    given.out.write_text(json.dumps(seen, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(seen, indent=2))
+    given.out.write_text(json.dumps(seen, indent=2, default=str) + "\n", encoding="utf-8")
+    print(as_table(seen))
+    for run in seen["runs"]:
+        print(f"{run['flow']} by {run['by']}: {run['message']}")
 
 
 if __name__ == "__main__":

@@ -125,8 +125,9 @@ def publish_releases(champion: Release, bento: str) -> None:
         {"figure": "bento", "value": bento},
     ]
     publish_table("champion", rows, description=f"Champion {champion.release_id}")
-    for name in ("validation.html", "monitoring.html", "evaluation.html"):
-        publish_link(f"report-{name.removesuffix('.html')}", ROOT / "reports" / name, name)
+    for name in ("validation.html", "monitoring.html", "p1_next_basket.json"):
+        path = ROOT / "reports" / name
+        publish_link(f"report-{path.stem.replace('_', '-')}", path, name)
     get_run_logger().info("champion %s %s", champion.release_id, bento)
 
 
