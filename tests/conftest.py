@@ -50,6 +50,6 @@ def bench_data() -> Path:
 def own_loggers_speak():
     """Undo what a server's logging setup in this process did to loggers that were there before."""
     for name, logger in logging.root.manager.loggerDict.items():
-        if name.startswith(("components", "flows", "bentos", "ui")):
-            if isinstance(logger, logging.Logger):
-                logger.disabled = False
+        ours = name.startswith(("components", "flows", "bentos", "ui"))
+        if ours and isinstance(logger, logging.Logger):
+            logger.disabled = False
