@@ -13,12 +13,13 @@ from array import array
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from components.contracts.messages import Filters
-from components.contracts.records import Product
+from components.contracts.records import Product, Variant
 from components.data.words import fold, key, stems, values_of
 
 BoolArray = NDArray[np.bool_]
@@ -29,6 +30,7 @@ _NO_PRICE = -1
 _EMPTY = np.zeros(0, np.int32)
 
 
+@lru_cache(maxsize=4096)
 def attribute_name(name: str) -> str:
     """Return the form in which attribute names are compared.
 
@@ -136,6 +138,39 @@ def matches(product: Product, filters: Filters, *, promoted: Collection[str] = (
         ):
             return True
     return False
+
+
+def fitting_variants(product: Product, filters: Filters) -> list[Variant]:
+    """Return the variants that meet the variant-level constraints: price, stock, options.
+
+    The same rule as `matches` for each variant alone; constraints on the product are not looked at.
+    """
+    f = filters
+    wanted = {attribute_name(n): {key(v) for v in vs} for n, vs in f.attributes.items() if vs}
+    bans = {
+        attribute_name(n): {key(v) for v in vs}
+        for n, vs in f.exclude.items()
+        if vs and n not in (*PRODUCT_FIELDS, "terms")
+    }
+    low, high, here = f.price_min, f.price_max, f.in_stock
+    found = [
+        v
+        for v in product.variants
+        if (low is None or (v.price_minor is not None and v.price_minor >= low))
+        and (high is None or (v.price_minor is not None and v.price_minor <= high))
+        and (here is None or (product.available and (v.stock is None or v.stock > 0)) == here)
+    ]
+    if not found or not (wanted or bans):
+        return found
+    own = {attribute_name(n): set(values_of(v)) for n, v in product.attributes.items()}
+
+    def fits(variant: Variant) -> bool:
+        chosen = {attribute_name(n): {key(v)} for n, v in variant.options.items()}
+        return all(chosen.get(n, own.get(n, set())) & vs for n, vs in wanted.items()) and not any(
+            chosen.get(n, own.get(n, set())) & vs for n, vs in bans.items()
+        )
+
+    return [v for v in found if fits(v)]
 
 
 Postings = dict[str, IntArray]

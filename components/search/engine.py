@@ -32,7 +32,7 @@ from components.contracts.messages import (
 from components.contracts.protocols import Encoder
 from components.contracts.records import Product, Variant
 from components.data.catalogue import Catalogue
-from components.data.filters import FilterTable, attribute_name, matches
+from components.data.filters import FilterTable, attribute_name, fitting_variants
 from components.data.words import fold, stems
 from components.search.features import Asked, Shelf, Signals, card_of
 from components.search.index import EmbeddedIndex, FieldWeights, Hits, WordQuery
@@ -569,9 +569,8 @@ class SearchEngine:
             if found[place]:
                 continue
             card = self._shelf.cards[row]
-            text = card.body.union(card.title, card.brand)
-            share = sum(v for w, v in weights.items() if w in text) / total
-            is_same = any(p and set(p) <= text for p in asked.same)
+            share = sum(v for w, v in weights.items() if card.holds(w)) / total
+            is_same = any(p and all(map(card.holds, p)) for p in asked.same)
             found[place] = share >= COVERED or is_same
         return found
 
@@ -727,22 +726,7 @@ def merge_filters(parsed: Filters, given: Filters | None) -> Filters:
 
 def best_variant(product: Product, filters: Filters) -> Variant | None:
     """Return the variant to show: meets the variant-level constraints, in stock, cheapest."""
-    wanted = Filters(
-        price_min=filters.price_min,
-        price_max=filters.price_max,
-        in_stock=filters.in_stock,
-        attributes=filters.attributes,
-        exclude={
-            n: v
-            for n, v in filters.exclude.items()
-            if n not in ("brand", "type", "category", "terms")
-        },
-    )
-    fitting = [
-        v
-        for v in product.variants
-        if wanted == Filters() or matches(product.model_copy(update={"variants": (v,)}), wanted)
-    ]
+    fitting = fitting_variants(product, filters)
     return min(fitting, key=lambda v: (v.stock == 0, v.price_minor, v.variant_id), default=None)
 
 

@@ -106,6 +106,10 @@ class Card:
     popularity: float
     family: str  # equal for products that read alike on a card
 
+    def holds(self, word: str) -> bool:
+        """Say whether a stem stands anywhere in the product's text."""
+        return word in self.body or word in self.title or word in self.brand
+
 
 def card_of(product: Product, *, popularity: float = 0.0) -> Card:
     """Read what ranking needs from a product.
@@ -262,7 +266,8 @@ def _text_features(
 ) -> tuple[float, ...]:
     """Return features 5 to 21 in the order of `NAMES`; `type_share` is filled by the caller."""
     title, head = card.title, card.head
-    held = asked_set & set(title)
+    title_set = set(title)
+    held = asked_set & title_set
     n = max(len(asked_set), 1)
     cover = len(held) / n
     first = next((i for i, word in enumerate(title) if word in asked_set), len(title))
@@ -280,16 +285,14 @@ def _text_features(
             at = title.index(mark)
             if any(w in asked_set for w in title[at + 1 :]) and not held & set(title[:at]):
                 after_for = 1.0
-    accessory = float(
-        not wants_accessory
-        and bool(head)
-        and (head[-1] in ACCESSORIES or any(w in ACCESSORIES for w in head))
-    )
+    accessory = float(not wants_accessory and not ACCESSORIES.isdisjoint(head))
     brand = set(card.brand)
     models = _models(asked_set)
-    same = max(
-        (len(set(p) & (set(title) | head_set)) / len(set(p)) for p in asked.same if p), default=0.0
-    )
+    same = 0.0
+    for phrase_set in map(set, asked.same):
+        if phrase_set:
+            both = sum(w in title_set or w in head_set for w in phrase_set)
+            same = max(same, both / len(phrase_set))
     return (
         cover,
         sum(weights[w] for w in held) / total,
@@ -305,8 +308,8 @@ def _text_features(
         accessory,
         float(bool(brand) and brand <= asked_set),
         float(bool(asked.brands) and not brand & asked.brands),
-        len(models & set(title)) / len(models) if models else 0.0,
-        len(asked_set & (card.body | set(title))) / n,
+        len(models & title_set) / len(models) if models else 0.0,
+        sum(w in card.body or w in title_set for w in asked_set) / n,
         same,
     )
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from components.contracts.messages import Filters
 from components.contracts.records import Product, Variant
-from components.data.filters import FilterTable, matches
+from components.data.filters import FilterTable, fitting_variants, matches
 
 COLOURS, BRANDS, WORDS = ("red", "blue", "dark blue"), ("Acme", "Nord"), ("nut", "milk", "bar")
 variants = st.builds(
@@ -95,3 +95,22 @@ def test_three_ways_to_decide_agree(made, wanted):
     expected = [p.product_id for p in made if brute(p, wanted)]
     assert FilterTable.from_products(made).allowed_ids(wanted) == expected
     assert [p.product_id for p in made if matches(p, wanted)] == expected
+
+
+@settings(max_examples=200, deadline=None)
+@given(products(), filters)
+def test_fitting_variants_are_those_that_match_alone(catalogue, asked):
+    of_variant = Filters(
+        price_min=asked.price_min,
+        price_max=asked.price_max,
+        in_stock=asked.in_stock,
+        attributes=asked.attributes,
+        exclude={n: v for n, v in asked.exclude.items() if n == "color"},
+    )
+    for product in catalogue:
+        alone = [
+            v
+            for v in product.variants
+            if matches(product.model_copy(update={"variants": (v,)}), of_variant)
+        ]
+        assert fitting_variants(product, asked) == alone
