@@ -5,7 +5,6 @@ the UI are started as processes of their own. A user's mistake is one line on st
 non-zero exit; `--debug` shows where it came from.
 """
 
-import errno
 import importlib
 import json
 import os
@@ -242,7 +241,7 @@ def status() -> None:
     if champion is None:
         out.print("champion: none yet; run `make pipeline`")
     else:
-        out.print(f"champion: {champion}")
+        out.print(f"champion: {champion.release_id}, registered {champion.registered_at}")
     timings = layout.var / "timings.json"
     if timings.is_file():
         table = Table("stage", "seconds", "peak MiB")
@@ -427,17 +426,15 @@ def main() -> None:
             raise
         err.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(2 if isinstance(error, ValidationBlockedError) else 1)
-    except OSError as error:
-        if debug:
+    except Exception as error:
+        # Libraries wrap a full disk in errors of their own; everything else unexpected is a defect
+        # of ours and keeps its traceback.
+        full = "No space left on device" in str(error) or "Disk quota exceeded" in str(error)
+        if debug or not (full or isinstance(error, OSError)):
             raise
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        hint = (
-            "the disk is full; free some space and run again"
-            if full
-            else f"{error.strerror or error}"
-        )
-        where = f" ({error.filename})" if error.filename else ""
-        err.print(f"[red]error:[/] {hint}{where}.", highlight=False, soft_wrap=True)
+        where = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+        what = "the disk is full; free some space and run again" if full else str(error)
+        err.print(f"[red]error:[/] {what}{where}.", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 

@@ -55,8 +55,11 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
     """Write one Parquet file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    frame.write_parquet(temporary, compression="zstd", statistics=True)
-    temporary.replace(path)
+    try:
+        frame.write_parquet(temporary, compression="zstd", statistics=True)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_frame(path: Path) -> pl.DataFrame:
