@@ -26,9 +26,12 @@ def test_no_host_or_tracker_is_named(path):
     assert found is None, f"{path}: {found.group(0)}"
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in FILES if p.name == "__init__.py"], ids=lambda p: str(p.relative_to(ROOT))
-)
+# The one exception: a worker starts a flow with its own environment, which has to be set right
+# before anything of the orchestrator is imported.
+INITS = [p for p in FILES if p.name == "__init__.py" and p.parent != ROOT / "flows"]
+
+
+@pytest.mark.parametrize("path", INITS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_init_files_hold_a_docstring_only(path):
     body = ast.parse(path.read_text()).body
     assert all(isinstance(node, ast.Expr) for node in body)
