@@ -7,7 +7,8 @@ constraints come as a mask over rows and are pushed down. A distributed engine w
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -320,6 +321,20 @@ class VectorIndex:
             out[known] = self._index.reconstruct_batch(places[known].astype(np.int64))
         return out
 
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Let this thread's query run on one core.
+
+        A single query gains nothing from more, and loses much: it waits for cores in use, and the
+        idle threads spin after it.
+        """
+        before = self._faiss.omp_get_max_threads()
+        self._faiss.omp_set_num_threads(1)
+        try:
+            yield
+        finally:
+            self._faiss.omp_set_num_threads(before)
+
     def search(self, vector: FloatArray, *, k: int, allowed: BoolArray | None = None) -> Hits:
         """Return the best `k` rows by inner product.
 
@@ -352,7 +367,8 @@ class VectorIndex:
                 else faiss.SearchParameters(sel=picked)
             )
         asked = np.ascontiguousarray(vector, np.float32)[None]
-        scores, places = self._index.search(asked, min(k, count), params=options)
+        with self._one_thread():
+            scores, places = self._index.search(asked, min(k, count), params=options)
         found = places[0] >= 0
         rows_found, best = rows[places[0][found]], scores[0][found]
         order = np.lexsort((rows_found, -best))

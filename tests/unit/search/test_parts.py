@@ -264,3 +264,23 @@ def test_recent_sales_are_those_of_the_last_four_weeks():
     )
     assert popularity_of(recent_of(events)) == {"milk": 0.693147}
     assert recent_of(events.clear()).is_empty()
+
+
+def test_a_query_by_meaning_takes_one_thread_and_gives_the_others_back(monkeypatch):
+    index = VectorIndex(8)
+    index.add(range(8), np.eye(8, dtype=np.float32))
+    before, during = index._faiss.omp_get_max_threads(), []
+    index._faiss.omp_set_num_threads(2)
+    inner = index._index.search
+
+    def search(*args, **options):
+        during.append(index._faiss.omp_get_max_threads())
+        return inner(*args, **options)
+
+    monkeypatch.setattr(index._index, "search", search)
+    try:
+        assert index.search(np.eye(8, dtype=np.float32)[3], k=1).rows.tolist() == [3]
+        assert during == [1]
+        assert index._faiss.omp_get_max_threads() == 2
+    finally:
+        index._faiss.omp_set_num_threads(before)
