@@ -631,7 +631,7 @@ class RecommendEngine:
         out = self._alike_sum(snapshot, places, np.fromiter(pull.values(), np.float32, len(pull)))
         out[np.fromiter(clicked, np.int64)] += np.fromiter(clicked.values(), np.float32)
         peak = float(out.max(initial=0.0))
-        return np.clip(out / max(peak, 1.0), -1.0, 1.0)
+        return np.clip(out / np.float32(max(peak, 1.0)), -1.0, 1.0).astype(np.float32)
 
     def _alike_sum(self, snapshot: _Snapshot, places: IntArray, weights: FloatArray) -> FloatArray:
         """Return (V,) the sum of `alike` of distinct products times a weight each.
@@ -650,7 +650,7 @@ class RecommendEngine:
             likeness = text[others, column] * self._text_shares(others)
             gain = np.minimum(likeness + shared, 1.0) - likeness
             out[others] += weights[column] * gain
-        return out
+        return out.astype(np.float32, copy=False)
 
     def _is_sold(self, at: int) -> bool:
         """Say whether sales tell what is bought with a product."""
@@ -664,7 +664,7 @@ class RecommendEngine:
         for matrix in (self.state.neighbours, self.state.companions):
             row = slice(matrix.indptr[at], matrix.indptr[at + 1])
             if row.start < row.stop:
-                found.append(matrix.indices[row])
+                found.append(matrix.indices[row].astype(np.int64))
                 shares.append(BOUGHT_SHARE * matrix.data[row] / matrix.data[row].max())
         if not found:
             return _NONE, _NOTHING

@@ -473,7 +473,7 @@ class SearchEngine:
                 ids = [snapshot.table.ids[r] for r in rows]
                 popularity = popularity + 2.0 * np.asarray(affinity(ids), np.float32)
             order = np.lexsort((rows, -popularity))
-            return rows[order], popularity[order], nothing, nothing
+            return rows[order], popularity[order].astype(np.float32), nothing, nothing
         if not mask.any():
             return np.zeros(0, np.int64), np.zeros(0, np.float32), nothing, nothing
         asked = WordQuery.of(parsed.rest, parsed.expansions)
