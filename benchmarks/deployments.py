@@ -37,8 +37,9 @@ LINK = re.compile(r"\[[^\]]*\]\([^)]*\)")
 SWITCHES = {
     "PREFECT_CLI_PROMPT": "false",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    # A changed schedule is seen within seconds instead of a minute.
+    # Changed schedules and new runs are seen within seconds.
     "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
+    "PREFECT_WORKER_QUERY_SECONDS": "2",
     "DO_NOT_TRACK": "1",
 }
 
@@ -327,7 +328,7 @@ def as_table(seen: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--root", type=Path, help="a checkout; a temporary copy if not given")
     parser.add_argument("--out", type=Path, default=Path("var/deployments.json"))

@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return copy_checkout(tmp_path_factory.mktemp("deployments")).root
+    checkout = copy_checkout(tmp_path_factory.mktemp("deployments"))
+    checkout.set_params({"pretrain": {"steps": 5}, "finetune": {"steps": 5}})
+    return checkout.root
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +62,9 @@ def test_run_completes_and_leaves_tables_pages_and_links(seen, flow, by):
     for value in run["artefacts"].values():
         assert value["data"]
         if value["type"] == "link":
-            uri = re.search(r"\((.*)\)", value["data"]).group(1)
-            assert Path(unquote(urlparse(uri).path)).is_file()
+            uri = re.search(r"\((.*)\)", value["data"])
+            assert uri is not None
+            assert Path(unquote(urlparse(uri[1]).path)).is_file()
 
 
 def test_the_scheduled_training_ran_the_line_and_promoted_its_release(seen, root):
