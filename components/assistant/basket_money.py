@@ -47,7 +47,9 @@ def saving(line: PricedLine, offer: Offer) -> int:
     return min(value, worth) if offer.mechanics.get("kind") == "amount" else 0
 
 
-def price_basket(lines: Sequence[PricedLine], offers: Sequence[Offer], redeemed: Collection[str] = ()) -> Bill:
+def price_basket(
+    lines: Sequence[PricedLine], offers: Sequence[Offer], redeemed: Collection[str] = ()
+) -> Bill:
     """Price a basket.
 
     Args:
@@ -59,7 +61,10 @@ def price_basket(lines: Sequence[PricedLine], offers: Sequence[Offer], redeemed:
     from scipy.optimize import linear_sum_assignment
 
     gross = sum(line.quantity * line.price_minor for line in lines)
-    rows = sorted(range(len(lines)), key=lambda i: (lines[i].product_id, lines[i].price_minor, lines[i].quantity))
+    rows = sorted(
+        range(len(lines)),
+        key=lambda i: (lines[i].product_id, lines[i].price_minor, lines[i].quantity),
+    )
     open_offers = {o.promotion_id: o for o in offers if o.promotion_id not in redeemed}
     columns = sorted(open_offers.values(), key=lambda o: (o.ends_at, o.promotion_id))
     if not rows or not columns:

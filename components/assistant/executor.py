@@ -208,11 +208,14 @@ class Executor:
     # -- looking
 
     def _search(self, command: Any) -> Result:
+        before = self.state.constraints
         terms = stems_of(command.query)
         state = self.state.started(
             command.constraints, query=command.query, terms=terms, sort=command.sort
         )
-        return self.listing(command, state, self.look(state))
+        found = self.look(state)
+        former = before if "query" in found.relaxed else ()
+        return self.listing(command, state.model_copy(update={"former": former}), found)
 
     def _refine(self, command: Any) -> Result:
         if command.more:
@@ -230,6 +233,10 @@ class Executor:
             command.add, command.drop, terms=stems_of(command.query), sort=command.sort
         )
         found = self.look(state)
+        known = tuple(t for t in state.terms if self.shelf.knows_word(t))
+        state = state.model_copy(
+            update={"terms": known}
+        )  # a word nobody knows narrows one turn only
         if not state.ledger and not state.terms and state.sort == "relevance" and command.drop:
             return self.listing(command, state, found, dropped=command.drop)
         return self.listing(
@@ -822,6 +829,9 @@ class Executor:
             }
         )
         times = {h.product_id: len(self.c.bought[h.product_id].times) for h in wanted}
+        body = {"kind": "basket_set", "quantity": 1, "adds": True}
+        question = Question(about="product", command=body, choices=(wanted[0].product_id,))
+        state = state.model_copy(update={"question": question})
         return Result(
             command, "usual", state, products=self.items(wanted), shows=True, facts={"times": times}
         )
@@ -1359,7 +1369,9 @@ class Executor:
         step = self.state.undo[-1]
         first: dict[str, dict[str, Any]] = {}
         for operation in step.operations:  # what was before the step, each thing once
-            name = json.dumps([operation["do"], *(operation.get(k) for k in ("product_id", "variant_id", "key"))])
+            name = json.dumps(
+                [operation["do"], *(operation.get(k) for k in ("product_id", "variant_id", "key"))]
+            )
             first.setdefault(name, operation)
         for operation in first.values():
             self.restore(operation)

@@ -215,6 +215,7 @@ class Lexicon:
     options: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     numeric: set[str] = field(default_factory=set)
     booleans: set[str] = field(default_factory=set)
+    commas: set[Phrase] = field(default_factory=set)
     words: Counter[str] = field(default_factory=Counter)
     brands: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
@@ -247,6 +248,8 @@ class Lexicon:
             return
         for word in phrase:
             self.words[word] += 1
+        if "," in text:
+            self.commas.add(phrase)
         if (text, facet.field) not in self._seen:
             self._seen.add((text, facet.field))
             if facet not in self.phrases[phrase]:
@@ -682,13 +685,19 @@ class Lexicon:
         return Constraint(field=facet.field, op="not" if negative else "is", values=values)
 
     def _longest(self, tokens: list[Token], start: int) -> tuple[int, list[_Facet]]:
-        for length in range(min(_LONGEST, len(tokens) - start), 0, -1):
-            piece = tokens[start : start + length]
-            if not all(t.is_word for t in piece):
+        for length in range(min(_LONGEST + 2, len(tokens) - start), 0, -1):
+            span = tokens[start : start + length]
+            piece = [t for t in span if t.is_word]
+            marks = {t.text for t in span if not t.is_word}
+            if not (span[0].is_word and span[-1].is_word) or marks - {","} or len(piece) > _LONGEST:
                 continue
             if length == 1 and piece[0].text in STOPWORDS and piece[0].stem not in self.phrases:
                 continue
             phrase = tuple(t.stem for t in piece)
+            if marks:  # only a name of the catalogue itself may hold a comma
+                if phrase in self.commas:
+                    return length, self.phrases[phrase]
+                continue
             facets = self.facets_of(phrase)
             if facets and not (
                 length == 1

@@ -967,6 +967,9 @@ class _Turn:
 
     def do_preference(self, text: str, reading: Reading) -> list[Any] | None:
         pairs = self.preferences_in(text, reading)
+        lasting = re.search(r"\b(?:remember|note|always|from now on|save|set|keep in mind)\b", text)
+        if not lasting:  # "my budget is 50" limits this search
+            pairs = [(k, v) for k, v in pairs if k not in ("budget", "type", "style")]
         if not pairs:
             return None
         return [PreferenceSet(key=k, value=v) for k, v in pairs]
@@ -1632,6 +1635,13 @@ class _Turn:
             None,
         )
         fragment = rules.NEW_SEARCH.search(text) is None
+        if kind is None and state.former and reading.constraints and rules.CORRECTION.search(text):
+            kept = [
+                c for c in state.former if c.field not in {r.field for r in reading.constraints}
+            ]
+            return [
+                Search(constraints=(*kept, *reading.constraints), sort=reading.sort or "relevance")
+            ]
         if kind is None:
             if not has_search:
                 if reading.drops and not (reading.constraints or reading.terms or reading.sort):
@@ -1641,7 +1651,8 @@ class _Turn:
                 named = self.refs.by_title(text, self.c.raw, least=0.75)
                 if named is not None and len(named.product_ids) == 1:
                     return [Details(product_id=named.product_ids[0])]
-                if not fragment or not self.terms_fit(reading):
+                narrows = _NARROWS.search(text) is not None or rules.CORRECTION.search(text)
+                if not (fragment and (narrows or self.terms_fit(reading))):
                     return [self.search(reading)]
             return [self.refine(reading)]
         if not state.ledger:
@@ -1874,6 +1885,9 @@ _ONLY_NUMBER = re.compile(
 )
 _ERASE = re.compile(
     r"^(?:please |ok,? |then |now )*(?:erase|delete|forget|remove|wipe|clear)(?: all(?: of)?)?(?: it| that| this| everything| all| them)?(?: please| then| now)?$"
+)
+_NARROWS = re.compile(
+    r"^(?:and |but |ok(?:ay)?,? |then )*(?:only|just|in|from|by|with|it (?:has to|must|should) be|they (?:have to|must|should) be|must be|has to be)\b"
 )
 _PRONOUN_ONLY = re.compile(r"\b(?:it|this one|that one|them)\b")
 

@@ -77,6 +77,9 @@ class DialogueState(Message):
     last_kind: str = ""
     last_added: str | None = None
     bundle: dict[str, Any] | None = None
+    former: tuple[Constraint, ...] = Field(
+        default=(), description="what was looked for before a search that found nothing"
+    )
     question: Question | None = None
     pending: Pending | None = None
     used_confirmations: tuple[str, ...] = ()

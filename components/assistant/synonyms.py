@@ -102,7 +102,7 @@ STOPWORDS = frozenset(
     colour colours coloured colored size sizes sized brand brands material materials feature features life ago day days week month year time times way ways got getting keep kept try trying right left top bottom
     side back front end start any anyone mind matter matters fine cool awesome perfect sounds sound good-looking pls plz kindly quick quickly fast asap hand range currency total sum together altogether
     bundle set outfit kit complete goes go along match matching matches filter filters constraint limit requirement results result page more shown showing display sorted sort by ascending descending order
-    browse browsing idea ideas clue decide choice instead without except excluding besides anything's me's everyday daily home house place room work fan lover who's whom cheers morning afternoon evening night there greetings""".split()
+    usual usually regular normally browse browsing idea ideas clue decide choice instead without except excluding besides anything's me's everyday daily home house place room work fan lover who's whom cheers morning afternoon evening night there greetings""".split()
 )
 COMMON_WORDS = STOPWORDS | frozenset(
     """running hiking walking travel office school gym sport sports beach city street outdoor indoor winter summer spring autumn rain snow water light heavy warm cold hot soft hard small large big

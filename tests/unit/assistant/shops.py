@@ -14,10 +14,23 @@ from components.state.store import Store
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-def product(product_id, title, kind, category, price, *, brand="Acme", attributes=None, options=None, stock=5, description="A plain thing."):
+def product(
+    product_id,
+    title,
+    kind,
+    category,
+    price,
+    *,
+    brand="Acme",
+    attributes=None,
+    options=None,
+    stock=5,
+    description="A plain thing.",
+):
     rows = options or [{}]
     variants = tuple(
-        Variant(variant_id=f"{product_id}-{n}", options=o, price_minor=price, stock=stock) for n, o in enumerate(rows, start=1)
+        Variant(variant_id=f"{product_id}-{n}", options=o, price_minor=price, stock=stock)
+        for n, o in enumerate(rows, start=1)
     )
     return Product(
         product_id=product_id, title=title, description=description, brand=brand, category=(category,), type=kind,
@@ -51,12 +64,22 @@ class Talk:
         self.assistant, self.visitor, self.session = made, visitor, session
 
     def __call__(self, message, **fields):
-        return self.assistant.turn(TurnRequest(session_id=self.session, visitor_id=self.visitor, message=message, **fields))
+        return self.assistant.turn(
+            TurnRequest(session_id=self.session, visitor_id=self.visitor, message=message, **fields)
+        )
 
 
 def purchases(store, visitor, product_id, days):
     store.append_events(
-        [Purchase(event_id=f"{visitor}-{product_id}-{d}", at=NOW - timedelta(days=d), visitor_id=visitor, product_id=product_id) for d in days]
+        [
+            Purchase(
+                event_id=f"{visitor}-{product_id}-{d}",
+                at=NOW - timedelta(days=d),
+                visitor_id=visitor,
+                product_id=product_id,
+            )
+            for d in days
+        ]
     )
 
 
@@ -65,4 +88,13 @@ def review(product_id, n, stars, text):
 
 
 def offer(product_id, *, days=5, audience=()):
-    return Offer(f"o-{product_id}", "Spring days", (product_id,), NOW - timedelta(days=9), NOW + timedelta(days=days), {"kind": "percent", "value": 10}, frozenset(audience), bool(audience))
+    return Offer(
+        f"o-{product_id}",
+        "Spring days",
+        (product_id,),
+        NOW - timedelta(days=9),
+        NOW + timedelta(days=days),
+        {"kind": "percent", "value": 10},
+        frozenset(audience),
+        bool(audience),
+    )

@@ -29,7 +29,9 @@ class Stub(BaseHTTPRequestHandler):
             self.end_headers()
             return
         content = json.dumps({"commands": self.commands})
-        raw = json.dumps({"choices": [{"message": {"content": content}}], "usage": {"total_tokens": 50}}).encode()
+        raw = json.dumps(
+            {"choices": [{"message": {"content": content}}], "usage": {"total_tokens": 50}}
+        ).encode()
         if self.mode == "wrong":
             raw = b'{"choices": [{"message": {"content": "sure, here you go!"}}]}'
         self.send_response(200)
@@ -53,12 +55,18 @@ def stub():
 
 
 def talk_to(server, **settings):
-    model = LanguageModel(ModelSettings(url=f"http://127.0.0.1:{server.server_address[1]}", timeout_seconds=0.4, **settings))
+    model = LanguageModel(
+        ModelSettings(
+            url=f"http://127.0.0.1:{server.server_address[1]}", timeout_seconds=0.4, **settings
+        )
+    )
     return Talk(assistant(language_model=model)), model
 
 
 def test_its_commands_are_run_and_named(stub):
-    Stub.commands = [{"kind": "search", "query": "", "constraints": [{"field": "type", "values": ["lamp"]}]}]
+    Stub.commands = [
+        {"kind": "search", "query": "", "constraints": [{"field": "type", "values": ["lamp"]}]}
+    ]
     talk, model = talk_to(stub)
     answer = talk("I would love some light in here")
     assert {p.product_id for p in answer.products} == {"p3", "p4"}
@@ -107,5 +115,7 @@ def test_the_budget_and_the_rest_after_failures(stub):
 
 def test_settings_come_from_the_environment():
     assert settings_from_environment({}) is None
-    made = settings_from_environment({"SHELFWISE_LLM_URL": "http://x/v1/", "SHELFWISE_LLM_TIMEOUT_SECONDS": "2"})
+    made = settings_from_environment(
+        {"SHELFWISE_LLM_URL": "http://x/v1/", "SHELFWISE_LLM_TIMEOUT_SECONDS": "2"}
+    )
     assert made is not None and made.url == "http://x/v1" and made.timeout_seconds == 2.0

@@ -14,7 +14,11 @@ def test_every_tool_has_a_schema_and_says_whether_it_mutates():
     tools = registry()
     assert {"search", "basket_set", "checkout_preview", "bundle"} <= set(tools)
     assert all(t.schema["type"] == "object" and t.description for t in tools.values())
-    assert {n for n, t in tools.items() if t.mutates} >= {"basket_set", "forget_me", "checkout_confirm"}
+    assert {n for n, t in tools.items() if t.mutates} >= {
+        "basket_set",
+        "forget_me",
+        "checkout_confirm",
+    }
 
 
 def test_bad_calls_are_named():
@@ -27,9 +31,13 @@ def test_bad_calls_are_named():
 def test_a_call_runs_for_the_given_visitor_and_needs_consent_for_an_order():
     made = assistant()
     made.call("basket_set", {"product_id": "p3", "quantity": 2}, visitor_id="v1", session_id="s")
-    again = made.call("basket_set", {"product_id": "p3", "quantity": 2}, visitor_id="v1", session_id="s")
+    again = made.call(
+        "basket_set", {"product_id": "p3", "quantity": 2}, visitor_id="v1", session_id="s"
+    )
     assert [b["quantity"] for b in again.state["basket"]] == [2]
-    refused = made.call("checkout_confirm", {"confirmation_id": "c1"}, visitor_id="v1", session_id="s")
+    refused = made.call(
+        "checkout_confirm", {"confirmation_id": "c1"}, visitor_id="v1", session_id="s"
+    )
     assert refused.commands[0].status == "refused" and refused.state["orders"] == []
 
 
