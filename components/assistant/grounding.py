@@ -216,6 +216,7 @@ class Lexicon:
     numeric: set[str] = field(default_factory=set)
     booleans: set[str] = field(default_factory=set)
     commas: set[Phrase] = field(default_factory=set)
+    type_counts: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     brands: set[str] = field(default_factory=set)
     types: set[str] = field(default_factory=set)
@@ -268,7 +269,8 @@ class Lexicon:
             head = stems_of(product.type)
             if head:
                 self.heads[head[-1]].add(product.type)
-            for level in product.category:
+            self.type_counts[product.type] += 1
+            for level in dict.fromkeys(product.category):
                 self.categories_of_type[product.type][level] += 1
         if product.brand:
             self._put(product.brand, _Facet("brand", product.brand))
@@ -337,6 +339,10 @@ class Lexicon:
         """Return the catalogue's word that a misspelt stem stands for, or None."""
         if len(word) < 4 or not word.isalpha() or self.knows(word) or not word.isascii():
             return None
+        if word.endswith("ve"):  # scarves, knives: the plural of a word in -f or -fe
+            singular = next((w for w in (f"{word[:-2]}f", f"{word[:-2]}fe") if w in self.words), None)
+            if singular is not None:
+                return singular
         cutoff = 1 if len(word) < 7 else 2
         candidates = process.extract(
             word, self._candidates(), scorer=OSA.distance, score_cutoff=cutoff, limit=8
@@ -356,12 +362,14 @@ class Lexicon:
         extra += [k for k in ANTONYMS if " " not in k and self.facets_of((k,))]
         return sorted({*self._fuzzy, *extra, *COLOR_WORDS})
 
-    def categories_for(self, types: Sequence[str]) -> tuple[str, ...]:
-        """Return the categories that hold these types, the most frequent first."""
-        total: Counter[str] = Counter()
-        for one in types:
-            total.update(self.categories_of_type.get(one, {}))
-        return tuple(c for c, _ in sorted(total.items(), key=lambda item: (-item[1], item[0])))
+    def category_of(self, types: Sequence[str]) -> str | None:
+        """Return the category that every product of these types lies in, the widest used; or None."""
+        shared = [
+            category
+            for category, _ in sorted(self.categories_of_type.get(types[0], Counter()).items())
+            if all(self.categories_of_type[t][category] == self.type_counts[t] for t in types)
+        ]
+        return shared[0] if shared else None
 
     # -- reading
 

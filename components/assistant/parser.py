@@ -1581,14 +1581,9 @@ class _Turn:
         out = list(reading.constraints)
         types = next((c for c in out if c.field == "type" and c.op == "is"), None)
         if types is not None and not any(c.field == "category" and c.op == "is" for c in out):
-            categories = self.c.lexicon.categories_for([str(v) for v in types.values])
-            total = [
-                c
-                for c in categories
-                if all(self.c.lexicon.categories_of_type[str(v)][c] for v in types.values)
-            ]
-            if total:
-                out.insert(0, Constraint(field="category", values=(total[0],)))
+            category = self.c.lexicon.category_of([str(v) for v in types.values])
+            if category is not None:
+                out.insert(0, Constraint(field="category", values=(category,)))
         return tuple(out)
 
     def search(self, reading: Reading) -> Search:
