@@ -389,10 +389,14 @@ def offers(found: Sequence[Offer], language: str) -> str:
     """Return offers as a strip; each opens its products."""
     if not found:
         return ""
+
+    def when(offer: Offer) -> str:
+        return say(language, "offer_until", x=offer.ends_at[:10]) if offer.ends_at else ""
+
     made = "".join(
         f'<li><button type="button" class="sw-offercard" data-act="offer" '
         f'data-offer="{text(offer.promotion_id)}"><b>{text(offer.title)}</b>'
-        f"<span>{text(offer.reason or (offer.ends_at or '')[:10])}</span></button></li>"
+        f"<span>{text(offer.reason or when(offer))}</span></button></li>"
         for offer in found
     )
     return f'<section class="sw-offers"><h2>{say(language, "offers")}</h2><ul>{made}</ul></section>'

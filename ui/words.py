@@ -25,6 +25,7 @@ _WORDS: dict[str, tuple[str, str]] = {
         "当前热门；点击后会更懂你",
     ),
     "offers": ("Offers you can use", "可用优惠"),
+    "offer_until": ("until {x}", "有效期至 {x}"),
     "results": ("{n} results for “{q}”", "“{q}”共 {n} 件"),
     "result_one": ("1 result for “{q}”", "“{q}”共 1 件"),
     "all_products": ("{n} products", "{n} 件商品"),
