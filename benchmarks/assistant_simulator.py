@@ -1,4 +1,4 @@
-"""Seeded shoppers with hidden wishes talk to the assistant until they have what they want, or give up.
+"""Seeded shoppers with hidden wishes talk to the assistant until content, or give up.
 
 A shopper wants a kind of thing with hard limits (price, colour or brand), makes typos, changes a
 limit once, refuses what does not fit, and puts a fitting product into the basket. Judged: success,
@@ -198,14 +198,18 @@ def run(
             regrets = [r["regret"] for r in results if r["regret"] is not None]
             rows.append(
                 {
-                    "model": name, "slice": f"simulator:{folder.name.partition('_')[0]}", "n": len(results), "seeds": len(seeds),
+                    "model": name,
+                    "slice": f"simulator:{folder.name.partition('_')[0]}",
+                    "n": len(results),
+                    "seeds": len(seeds),
                     "success": round(sum(r["success"] for r in results) / len(results), 6),
-                    "success_worst_seed": round(min(per_seed), 6), "success_best_seed": round(max(per_seed), 6),
+                    "success_worst_seed": round(min(per_seed), 6),
+                    "success_best_seed": round(max(per_seed), 6),
                     "violations": sum(r["violations"] for r in results),
                     "turns": round(sum(r["turns"] for r in results) / len(results), 6),
                     "regret": round(sum(regrets) / len(regrets), 6) if regrets else None,
                 }
-            )  # fmt: skip
+            )
     return rows
 
 

@@ -1,5 +1,7 @@
 """What reviews praise and fault, by a fixed list of aspects: no words of the reviews get through."""
 
+# ruff: noqa: E501  (patterns)
+
 import re
 from collections.abc import Sequence
 
@@ -35,7 +37,8 @@ def aspects_of(reviews: Sequence[Review], *, limit: int = 3) -> tuple[list[str],
                     bad = stars <= 2 or (stars <= 4 and _FAULT.search(clause) is not None)
                     target = faulted if bad else praised
                     target[name] = target.get(name, 0) + 1
-    order = lambda counts: [n for n, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))][
-        :limit
-    ]  # noqa: E731
+
+    def order(counts):
+        return [n for n, _ in sorted(counts.items(), key=lambda c: (-c[1], c[0]))][:limit]
+
     return order(praised), order(faulted)

@@ -1,8 +1,11 @@
 """What a basket costs with offers: integers only, no stacking, each offer once per household.
 
-Rules: an offer applies to one line that it names; a line takes one offer; an amount never exceeds the
-line's worth; a percentage is rounded down in favour of the shop. The choice of offers is the one that
-saves most; equal savings go to the offer that ends first. The order of lines or offers changes nothing.
+Rules: an offer applies to one line that it names; a line takes one offer; an amount never exceeds
+the
+line's worth; a percentage is rounded down in favour of the shop. The choice of offers is the one
+that
+saves most; equal savings go to the offer that ends first. The order of lines or offers changes
+nothing.
 """
 
 from collections.abc import Collection, Sequence

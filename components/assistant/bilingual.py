@@ -5,6 +5,8 @@
 catalogue carries Chinese titles: those are matched on the original message.
 """
 
+# ruff: noqa: E501  (a table of words: one line per group reads best)
+
 _N = r"(\d[\d.,]*\d|\d|[零〇一二两三四五六七八九十百千万]+)"
 _CUR = r"\s*(欧元|欧|美元|美金|英镑|镑|日元|日圆|人民币|元钱|块钱|元|块|刀|€|\$|£|eur|usd|gbp|cny|rmb|jpy|euros?|dollars?)?"
 

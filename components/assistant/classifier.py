@@ -1,7 +1,8 @@
 """Intent classifier: hashed word and character n-grams into a softmax regression.
 
 Used where no rule matches. Light enough for every request: one sparse product, no model server. The
-weights are an npz file; the classifier of small shops is trained from the same utterances in memory.
+weights are an npz file; the classifier of small shops is trained from the same utterances in
+memory.
 """
 
 import functools
@@ -24,7 +25,7 @@ FloatArray = NDArray[np.float64]
 
 
 def features_of(text: str) -> dict[int, float]:
-    """Return hashed features of a glossed text: word 1-2-grams and character 3-4-grams, unit length."""
+    """Return hashed word 1-2-grams and character 3-4-grams of a glossed text, of unit length."""
     words = stems_of(text[:400])
     names = [f"w {w}" for w in words]
     names += [f"b {a} {b}" for a, b in zip(("^", *words), (*words, "$"), strict=True)]
@@ -141,7 +142,7 @@ class IntentClassifier:
 
 @functools.lru_cache(maxsize=1)
 def default_classifier() -> Any:
-    """Return `classify` of a classifier trained in memory, for shops without artefacts; about 2 s, once."""
+    """Return `classify` of a classifier trained in memory, once, for shops without artefacts."""
     from components.assistant.utterances import utterances
 
     pairs = list(utterances(2000, seed=7))

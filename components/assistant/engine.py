@@ -1,7 +1,8 @@
 """`Assistant`: one message in, one answer out.
 
 Understanding gives typed commands; the executor runs them; words are made from results; claims are
-checked against the live catalogue before anything is sent. Whose turn it is comes from the request's
+checked against the live catalogue before anything is sent. Whose turn it is comes from the
+request's
 ids, never from its words. A repeated request is answered again, not applied again.
 """
 
@@ -40,7 +41,7 @@ from components.contracts.messages import (
     TurnRequest,
     TurnResponse,
 )
-from components.contracts.records import Product, Review
+from components.contracts.records import Click, Product, Purchase, Review
 from components.data.catalogue import Catalogue
 from components.recommend.engine import RecommendEngine
 from components.search.engine import SearchEngine
@@ -218,13 +219,24 @@ class Assistant:
         )
         orders = self.store.orders(visitor)
         bought = bought_of([*history, *(e for e in events if e.kind == "purchase")], orders, now)
-        viewed = list(dict.fromkeys(e.product_id for e in events if e.kind == "click"))
+        viewed = list(dict.fromkeys(e.product_id for e in events if isinstance(e, Click)))
         return Context(
-            visitor_id=visitor, state=state, shelf=shelf, lexicon=self._lexicon,
-            basket=self.store.basket(visitor), wishlist=self.store.wishlist(visitor), preferences=self.store.preferences(visitor),
-            orders=orders, bought=bought, viewed=viewed, currency=self.currency, now=now, locale=locale,
-            raw=request.message, text=gloss(request.message),
-        )  # fmt: skip
+            visitor_id=visitor,
+            state=state,
+            shelf=shelf,
+            lexicon=self._lexicon,
+            basket=self.store.basket(visitor),
+            wishlist=self.store.wishlist(visitor),
+            preferences=self.store.preferences(visitor),
+            orders=orders,
+            bought=bought,
+            viewed=viewed,
+            currency=self.currency,
+            now=now,
+            locale=locale,
+            raw=request.message,
+            text=gloss(request.message),
+        )
 
     def _popularity(self, now: datetime) -> dict[str, float]:
         """Return how much each product suits somebody unknown, in [0, 1]."""
@@ -374,11 +386,28 @@ class Assistant:
             else None
         )
         return ScoredProduct(
-            product_id=product.product_id, title=product.title, price_minor=item.hit.price_minor, currency=product.currency, score=1.0 / rank, rank=rank,
-            origin=("assistant",), reasons=tuple(Reason(kind=r.partition(":")[0], text=r, evidence=tuple(x for x in (r.partition(":")[2],) if x)) for r in item.reasons),
-            variant_id=(variant if named else None).variant_id if named else None, list_price_minor=product.list_price_minor, brand=product.brand, category=product.category,
-            available=product.available, offers=item.offers,
-        )  # fmt: skip
+            product_id=product.product_id,
+            title=product.title,
+            price_minor=item.hit.price_minor,
+            currency=product.currency,
+            score=1.0 / rank,
+            rank=rank,
+            origin=("assistant",),
+            reasons=tuple(
+                Reason(
+                    kind=r.partition(":")[0],
+                    text=r,
+                    evidence=tuple(x for x in (r.partition(":")[2],) if x),
+                )
+                for r in item.reasons
+            ),
+            variant_id=named.variant_id if named else None,
+            list_price_minor=product.list_price_minor,
+            brand=product.brand,
+            category=product.category,
+            available=product.available,
+            offers=item.offers,
+        )
 
     def public_state(self, visitor_id: str, state: DialogueState) -> dict[str, Any]:
         """Return what the visitor may see of the dialogue and of their own records."""
@@ -391,7 +420,11 @@ class Assistant:
             "wishlist": self.store.wishlist(visitor_id),
             "preferences": self.store.preferences(visitor_id),
             "orders": [order.model_dump(mode="json") for order in self.store.orders(visitor_id)],
-            "history": [{"product_id": e.product_id, "kind": e.kind} for e in events],
+            "history": [
+                {"product_id": e.product_id, "kind": e.kind}
+                for e in events
+                if isinstance(e, Click | Purchase)
+            ],
             "undo": len(state.undo),
             "currency": self.currency,
         }

@@ -81,6 +81,7 @@ class Executor:
 
     @property
     def shelf(self) -> Shelf:
+        """The shelf of this turn."""
         return self.c.shelf
 
     def run(self, command: Any) -> Result:
@@ -93,11 +94,13 @@ class Executor:
     # -- common
 
     def product(self, product_id: str) -> Product | None:
+        """Return the live record, None if there is none."""
         return self.shelf.products.get(product_id)
 
     def items(
         self, hits: Sequence[Hit], reasons: Mapping[str, tuple[str, ...]] | None = None
     ) -> tuple[Item, ...]:
+        """Return products with the offers that run on them."""
         out = []
         for hit in hits:
             running = self.t.offers.of(hit.product_id, self.c.now, self.c.visitor_id)
@@ -111,6 +114,7 @@ class Executor:
         return tuple(out)
 
     def hit(self, product_id: str, variant_id: str | None = None) -> Hit | None:
+        """Return a product with the variant meant, None if there is no such product."""
         product = self.product(product_id)
         if product is None:
             return None
@@ -122,6 +126,7 @@ class Executor:
     def shown_variants(
         self, hits: Sequence[Hit], constraints: Sequence[Constraint]
     ) -> tuple[Shown, ...]:
+        """Return what the state remembers of a list shown."""
         return tuple(
             Shown(product_id=h.product_id, variant_id=h.variant.variant_id if h.variant else None)
             for h in hits
@@ -157,9 +162,11 @@ class Executor:
         return wishes, avoided
 
     def recent(self) -> list[Event]:
+        """Return the visitor's events since the release's data."""
         return self.t.store.visitor_events(self.c.visitor_id)
 
     def affinity(self) -> Callable[[Sequence[str]], "np.ndarray[Any, Any]"] | None:
+        """Return how to score products for this visitor; None for somebody unknown."""
         if self.t.recommend is None:
             return None
         engine, recent = self.t.recommend, self.recent()
@@ -170,15 +177,22 @@ class Executor:
     def look(
         self, state: DialogueState, *, exclude: Sequence[str] = (), limit: int = LIST_LENGTH
     ) -> Found:
+        """Find products for the constraints in force."""
         wishes, avoided = self.preferred()
         named = {c.field for c in state.constraints}
         wishes += [c.model_copy(update={"hard": False}) for c in avoided if c.field not in named]
         return self.shelf.find(
-            state.constraints, terms=state.terms, sort=state.sort, limit=limit, exclude=exclude,
-            affinity=self.affinity() if state.sort == "relevance" else None, prefer=wishes,
-        )  # fmt: skip
+            state.constraints,
+            terms=state.terms,
+            sort=state.sort,
+            limit=limit,
+            exclude=exclude,
+            affinity=self.affinity() if state.sort == "relevance" else None,
+            prefer=wishes,
+        )
 
     def listing(self, command: Any, state: DialogueState, found: Found, **facts: Any) -> Result:
+        """Return the result that shows a list, with the reasons kept for later."""
         shown = self.shown_variants(found.hits, state.constraints)
         why = {h.product_id: self.met(h, state) for h in found.hits}
         state = state.showing(shown).model_copy(
@@ -191,17 +205,27 @@ class Executor:
             }
         )
         return Result(
-            command, "found" if found.hits and not found.relaxed else "nearest" if found.hits else "none", state,
-            products=self.items(found.hits), shows=True, relaxed=found.relaxed,
-            facts={"total": found.total, "unmatched": found.unmatched_terms, "ways_out": found.ways_out, **facts},
-        )  # fmt: skip
+            command,
+            "found" if found.hits and not found.relaxed else "nearest" if found.hits else "none",
+            state,
+            products=self.items(found.hits),
+            shows=True,
+            relaxed=found.relaxed,
+            facts={
+                "total": found.total,
+                "unmatched": found.unmatched_terms,
+                "ways_out": found.ways_out,
+                **facts,
+            },
+        )
 
     def met(self, hit: Hit, state: DialogueState) -> tuple[str, ...]:
+        """Return the names of the constraints that a product meets."""
         names = [
             n
             for c in state.constraints
             for n in public_names(c)
-            if n not in ("exclude",) and c.field not in [v for v in hit.violated]
+            if n not in ("exclude",) and c.field not in list(hit.violated)
         ]
         return tuple(dict.fromkeys(names))
 
@@ -257,11 +281,15 @@ class Executor:
         offers = self.t.offers.of(product.product_id, self.c.now, self.c.visitor_id)
         options = facts_of(product)
         facts = {
-            "asked": command.asked, "options": options, "sold": is_sold(product), "stock": stock_of(product, hit.variant),
-            "offers": tuple((o.title, o.percent, o.ends_at.date().isoformat()) for o in offers), "reduced": bool(offers) or is_reduced(product) and not self.t.offers,
+            "asked": command.asked,
+            "options": options,
+            "sold": is_sold(product),
+            "stock": stock_of(product, hit.variant),
+            "offers": tuple((o.title, o.percent, o.ends_at.date().isoformat()) for o in offers),
+            "reduced": bool(offers) or (is_reduced(product) and not self.t.offers),
             "price_range": tuple(sorted({v.price_minor for v in product.variants})),
             "wanted": tuple(self.wanted_options(product)),
-        }  # fmt: skip
+        }
         return Result(
             command, "described", state, products=self.items([hit]), shows=True, facts=facts
         )
@@ -285,13 +313,14 @@ class Executor:
         return out
 
     def focused(self, product_id: str, kind: str) -> DialogueState:
-        """Return the state with one product talked about, the list before it kept for "the second one"."""
+        """Return the state with one product talked about; the list before it is kept."""
         update: dict[str, Any] = {"focus": (product_id,), "last_kind": kind, "question": None}
         if product_id not in {s.product_id for s in self.state.shown} or len(self.state.shown) <= 1:
             update["shown"] = (Shown(product_id=product_id),)
         return self.state.model_copy(update=update)
 
     def unknown(self, command: Any) -> Result:
+        """Return the result for a product that does not exist."""
         state = self.state.model_copy(update={"question": None})
         return Result(command, "unknown_product", state, status="failed")
 
@@ -337,6 +366,7 @@ class Executor:
         )
 
     def shown_hit(self, product_id: str) -> Hit | None:
+        """Return a product in the variant in which it was shown."""
         variant = next((s.variant_id for s in self.state.shown if s.product_id == product_id), None)
         return self.hit(product_id, variant)
 
@@ -481,7 +511,7 @@ class Executor:
         )
 
     def personal_scores(self, products: Sequence[Product]) -> dict[str, float]:
-        """Return how well products suit this visitor: the engine's affinity and shared interests."""
+        """Return how well products suit this visitor: affinity and shared interests."""
         out: dict[str, float] = {}
         affinity = self.affinity()
         ids = [p.product_id for p in products]
@@ -511,6 +541,7 @@ class Executor:
         return out
 
     def why(self, product: Product, wishes: Sequence[Constraint]) -> tuple[str, ...]:
+        """Return why a product suits this visitor: preferences, purchases, views."""
         reasons = []
         for c in wishes:
             if not fit(product, [c.model_copy(update={"hard": True})], self.shelf.promoted())[1]:
@@ -610,6 +641,7 @@ class Executor:
         missing: Sequence[str],
         quantities: Sequence[int],
     ) -> Result:
+        """Return the result that shows a bundle and its sum."""
         hits = chosen.hits if chosen else ()
         relaxed = (("price_max",) if chosen and chosen.over_minor else ()) + (
             ("type",) if missing else ()
@@ -654,6 +686,7 @@ class Executor:
         )
 
     def goes_with(self, command: Any, avoided: Sequence[Constraint]) -> Result:
+        """Put together what goes with a product."""
         anchor = self.product(command.product_id)
         if anchor is None:
             return self.unknown(command)
@@ -853,9 +886,11 @@ class Executor:
     # -- basket
 
     def lines(self) -> list[BasketLine]:
+        """Return the basket's lines as the store has them."""
         return self.t.store.basket(self.c.visitor_id)
 
     def refresh_basket(self) -> None:
+        """Read the visitor's records again after a change."""
         self.c = replace(
             self.c,
             basket=self.lines(),
@@ -864,6 +899,7 @@ class Executor:
         )
 
     def put(self, product_id: str, variant_id: str | None, quantity: int) -> None:
+        """Make the basket hold so many of a variant, and note how to undo it."""
         before = next(
             (
                 line.quantity
@@ -895,6 +931,7 @@ class Executor:
         self.refresh_basket()
 
     def basket_facts(self) -> dict[str, Any]:
+        """Return the lines with their prices, the sum and the count."""
         lines = []
         total = 0
         for line in self.c.basket:
@@ -1050,7 +1087,7 @@ class Executor:
         )
 
     def shown_choice(self, product: Product, options: Mapping[str, str]) -> dict[str, str]:
-        """Take over non-size options of the variant that was shown, where the message names none."""
+        """Take over non-size options of the variant shown, where the message names none."""
         shown = next(
             (s.variant_id for s in self.state.shown if s.product_id == product.product_id), None
         )
@@ -1074,6 +1111,7 @@ class Executor:
         question: Question | None = None,
         **facts: Any,
     ) -> Result:
+        """Return the result for something not added, with the reason."""
         hit = self.hit(product.product_id) or Hit(product, None)
         state = self.state.model_copy(
             update={"focus": (product.product_id,), "last_kind": "basket_set", "question": question}
@@ -1253,6 +1291,7 @@ class Executor:
         )
 
     def wish(self, command: Any, present: bool) -> Result:
+        """Put a product on the wishlist or take it off."""
         hit = self.hit(command.product_id)
         if hit is None:
             return self.unknown(command)
@@ -1503,13 +1542,36 @@ class Executor:
             )
         order_id = f"o-{digest_of([pending.confirmation_id, self.session_id])[:12]}"
         order = Order(
-            order_id=order_id, lines=tuple(OrderLine(product_id=x["product_id"], variant_id=x["variant_id"], quantity=x["quantity"], price_minor=x["price_minor"]) for x in lines),
-            total_minor=total, currency=self.c.currency, status="placed", at=self.c.now,
-        )  # fmt: skip
+            order_id=order_id,
+            lines=tuple(
+                OrderLine(
+                    product_id=x["product_id"],
+                    variant_id=x["variant_id"],
+                    quantity=x["quantity"],
+                    price_minor=x["price_minor"],
+                )
+                for x in lines
+            ),
+            total_minor=total,
+            currency=self.c.currency,
+            status="placed",
+            at=self.c.now,
+        )
         events: list[Event] = [
-            Purchase(event_id=f"{order_id}-{n}", at=self.c.now, visitor_id=self.c.visitor_id, session_id=self.session_id, product_id=x["product_id"], variant_id=x["variant_id"], quantity=x["quantity"], price_minor=x["price_minor"], currency=self.c.currency, order_id=order_id)
+            Purchase(
+                event_id=f"{order_id}-{n}",
+                at=self.c.now,
+                visitor_id=self.c.visitor_id,
+                session_id=self.session_id,
+                product_id=x["product_id"],
+                variant_id=x["variant_id"],
+                quantity=x["quantity"],
+                price_minor=x["price_minor"],
+                currency=self.c.currency,
+                order_id=order_id,
+            )
             for n, x in enumerate(lines)
-        ]  # fmt: skip
+        ]
         with self.t.store.together():
             self.t.store.order_add(self.c.visitor_id, order, clear_basket=True)
             self.t.store.append_events(events)
@@ -1543,10 +1605,15 @@ class Executor:
         hits = [h for c in choices if (h := self.shown_hit(c)) is not None]
         question = None
         templates: dict[str, dict[str, Any]] = {
-            "basket_set": {"kind": "basket_set", "quantity": 1, "adds": True}, "basket_remove": {"kind": "basket_remove"},
-            "wishlist_add": {"kind": "wishlist_add"}, "wishlist_remove": {"kind": "wishlist_remove"}, "details": {"kind": "details"},
-            "reviews_summary": {"kind": "reviews_summary"}, "explain": {"kind": "explain"}, "swap": {"kind": "swap"},
-        }  # fmt: skip
+            "basket_set": {"kind": "basket_set", "quantity": 1, "adds": True},
+            "basket_remove": {"kind": "basket_remove"},
+            "wishlist_add": {"kind": "wishlist_add"},
+            "wishlist_remove": {"kind": "wishlist_remove"},
+            "details": {"kind": "details"},
+            "reviews_summary": {"kind": "reviews_summary"},
+            "explain": {"kind": "explain"},
+            "swap": {"kind": "swap"},
+        }
         if command.about == "which_product" and choices and command.subject in templates:
             body = dict(templates[command.subject])
             if command.subject == "basket_set":

@@ -6,6 +6,8 @@ catalogue's structured fields become vocabulary; descriptions and reviews never 
 text cannot teach the assistant a word.
 """
 
+# ruff: noqa: E501  (patterns)
+
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -145,10 +147,46 @@ _ABOUT_PREPOSITION = re.compile(
     r"\b(?:for|in|with|to|that|which|on|at|from|of|about|under|below|made)\b"
 )
 _IDLE = frozenset(
-    "idea clue problem worry rush hurry matter doubt longer way experience preference specific particular restriction trouble sure".split()
+    [
+        "idea",
+        "clue",
+        "problem",
+        "worry",
+        "rush",
+        "hurry",
+        "matter",
+        "doubt",
+        "longer",
+        "way",
+        "experience",
+        "preference",
+        "specific",
+        "particular",
+        "restriction",
+        "trouble",
+        "sure",
+    ]
 )
 _GENERIC = frozenset(
-    "gear stuff equipment accessory clothes clothing device gadget tool food snack thing material apparel supply essential idea".split()
+    [
+        "gear",
+        "stuff",
+        "equipment",
+        "accessory",
+        "clothes",
+        "clothing",
+        "device",
+        "gadget",
+        "tool",
+        "food",
+        "snack",
+        "thing",
+        "material",
+        "apparel",
+        "supply",
+        "essential",
+        "idea",
+    ]
 )
 _TO_DO = re.compile(
     r"\b(?:something|anything|some ?thing|a thing|thing|things|machine|tool|device|gadget|what do i need|one)\b(?: \w+)? (?:to|that can|which can|i can|that|for) (?:can )?(\w+?)(?:ing|s)?\b(?=(.*))"
@@ -340,7 +378,9 @@ class Lexicon:
         if len(word) < 4 or not word.isalpha() or self.knows(word) or not word.isascii():
             return None
         if word.endswith("ve"):  # scarves, knives: the plural of a word in -f or -fe
-            singular = next((w for w in (f"{word[:-2]}f", f"{word[:-2]}fe") if w in self.words), None)
+            singular = next(
+                (w for w in (f"{word[:-2]}f", f"{word[:-2]}fe") if w in self.words), None
+            )
             if singular is not None:
                 return singular
         cutoff = 1 if len(word) < 7 else 2
@@ -510,9 +550,13 @@ class Lexicon:
                 r"less|under", post
             ):
                 op = "max"
-            elif operator or post or names[0].endswith(("hours", "h")):
-                op = "min"
-            elif "laptop" in names[0] or "screen" in names[0]:
+            elif (
+                operator
+                or post
+                or names[0].endswith(("hours", "h"))
+                or "laptop" in names[0]
+                or "screen" in names[0]
+            ):
                 op = "min"
             else:
                 op = "is"
@@ -583,7 +627,7 @@ class Lexicon:
         patterns = (
             rf"(?:{_FREE_OF.pattern}|\b(?:any|whatever|no (?:particular|specific)|without the)\b)\s*(?:the |my |a |about |that |having )*(?P<f>{choice})\b{tail}(?!\s*(?:is|from|the basket|to))",
             rf"\b(?P<f>{choice})\s*(?:isn't|is not|does not|doesn't|don't|do not|isn't really|is no longer) (?:matter|important|relevant|an issue|a problem|a concern|required|necessary)",
-            rf"\b(?:no|without) (?:the |a )?(?P<f>price|budget|color|size|brand|rating|star) ?(?:limit|filter|constraint|requirement|restriction|preference|cap)",
+            r"\b(?:no|without) (?:the |a )?(?P<f>price|budget|color|size|brand|rating|star) ?(?:limit|filter|constraint|requirement|restriction|preference|cap)",
             rf"\bany (?P<f>{choice})\b(?: is (?:fine|ok|good)| will do| works)?",
             rf"\b(?P<f>{choice})\b (?:any is fine|any|does not matter)",
             rf"(?P<f>{choice}) is no (?:object|issue|problem)",
@@ -741,7 +785,7 @@ class Lexicon:
     def _join_kind(
         self, constraints: list[Constraint], terms: list[str], loose: Mapping[str, tuple[str, ...]]
     ) -> tuple[list[Constraint], list[str]]:
-        """ "shoes for running" is the type "running shoes" where the catalogue has it."""
+        """Read "shoes for running" as the type "running shoes" where the catalogue has it."""
         for c in constraints:
             if c.field != "type" or c.op != "is":
                 continue

@@ -41,16 +41,18 @@ _DIGITS = {
 _UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10_000}
 _CHINESE_NUMBER = re.compile("[零〇一二两三四五六七八九十百千万]+")
 NUMBER_WORDS = {
-    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9,
-    "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40,
-    "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "dozen": 12,
+    "one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8,
+    "nine": 9, "ten": 10, "eleven": 11, "twelve": 12, "fifteen": 15, "twenty": 20,
+    "thirty": 30, "forty": 40,
+    "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100,
+    "dozen": 12,
 }  # fmt: skip
 _TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SPELLINGS = {
     "colour": "color", "coloured": "colored", "grey": "gray", "jewellery": "jewelry",
     "cancelling": "canceling", "cancellation": "canceling", "litre": "liter", "fibre": "fiber",
     "flavour": "flavor", "favourite": "favorite", "yoghurt": "yogurt", "aluminium": "aluminum",
-    "tyre": "tire", "organisation": "organization", "kilo": "kg", "pyjama": "pajama", "wellie": "wellington",
+    "tyre": "tire", "organisation": "organization", "kilo": "kg", "pyjama": "pajama",
 }  # fmt: skip
 
 
@@ -70,7 +72,7 @@ class Token:
 
 
 def clean(text: str) -> str:
-    """Return the text without control, invisible, reversing and surrogate characters, bounded.
+    r"""Return the text without control, invisible, reversing and surrogate characters, bounded.
 
     >>> clean("a\\u202eb\\u0000  c")
     'ab c'

@@ -4,6 +4,8 @@ Amounts are integers in minor units. An amount in another currency is converted 
 rates (units per 1 of the shop's currency); a currency without a rate is reported, never guessed.
 """
 
+# ruff: noqa: E501  (patterns)
+
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -5,9 +5,11 @@ decides; where none is, one question is asked back. Arguments are always resolve
 was shown, the basket and the catalogue, so that a command never holds words for an id.
 """
 
+# ruff: noqa: E501  (patterns)
+
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -88,7 +90,7 @@ class Parse:
     commands: tuple[Any, ...]
     origin: Origin = "rules"
     confidence: float = 1.0
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
 
 
 class CommandParser:
@@ -187,7 +189,7 @@ class _Turn:
             (rules.ACKNOWLEDGE, "acknowledge"),
         ):
             if pattern.search(bare):
-                return self.out(Converse(about=about))
+                return self.out(Converse.model_validate({"about": about}))
         if self.state.last_kind == "profile_view" and _ERASE.search(bare):
             return self.out(ForgetMe())
         if (
@@ -1086,7 +1088,7 @@ class _Turn:
         if not ids:
             return (
                 None
-                if reading.drops or self.state.ledger and (reading.constraints)
+                if reading.drops or (self.state.ledger and (reading.constraints))
                 else [Clarify(about="empty_basket")]
             )
         cleaned = re.sub(
@@ -1257,7 +1259,7 @@ class _Turn:
         ]
 
     def change_variant(self, text: str, reading: Reading) -> list[Any] | None:
-        """ "Make it size 44" while the product lies in the basket changes its variant."""
+        """Change a variant: "make it size 44" while the product lies in the basket changes its variant."""
         ids = [line.product_id for line in self.c.basket]
         pointed = self.state.last_added if self.state.last_added in ids else None
         if pointed is None or self.state.last_kind not in ("basket_set", "basket_view"):
@@ -1419,9 +1421,9 @@ class _Turn:
         for piece in pieces:
             reading = self.read(piece)
             words = [t for t in tokens_of(piece) if t.is_word and t.text not in STOPWORDS]
-            if not words and not rules_place(piece):
-                if not re.search(r"\b(?:it|this|that)\b", piece):
-                    continue
+            pointing = rules_place(piece) or re.search(r"\b(?:it|this|that)\b", piece)
+            if not words and not pointing:
+                continue
             pools = (tuple(pool),) if pool is not None else None
             pointed = self.point(
                 piece, reading, pools=pools, raw=piece if not self.chinese else self.c.raw
@@ -1730,13 +1732,13 @@ class _Turn:
         )
 
     def relative(self, text: str, reading: Reading) -> list[Any] | None:
-        """ "Cheaper" and "more expensive" against what is being looked at."""
+        """Read "cheaper" and "more expensive" against what is being looked at."""
         cheaper, dearer = rules.CHEAPER.search(text), rules.DEARER.search(text)
-        if not (cheaper or dearer) or reading.names_kind and not (self.same_kind(reading)):
+        if not (cheaper or dearer) or (reading.names_kind and not (self.same_kind(reading))):
             return None
         if any(c.field == "price" for c in reading.constraints):
             return None
-        shown = [i for i in self.refs.shown]
+        shown = list(self.refs.shown)
         if not shown:
             return None
         anchors: list[str] = []
@@ -1844,7 +1846,7 @@ class _Turn:
         return price_of(product)
 
     def bundle_by_parts(self, text: str, reading: Reading) -> list[Any] | None:
-        """ "A grinder, beans and a mug for 80 in total" without the word bundle."""
+        """Read "a grinder, beans and a mug for 80 in total" without the word bundle."""
         if re.search(r"\bor\b", text) and not re.search(r"\band\b", text):
             return None
         budget = next(

@@ -5,6 +5,8 @@ catalogue, by place, by superlative, by description or by title. Nothing is gues
 candidates are returned as such, and the caller asks.
 """
 
+# ruff: noqa: E501  (patterns)
+
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -120,7 +122,7 @@ class References:
             n = _numbered(word)
             ids = source[:n] if match.group(1) else source[-n:]
             return Pointed(ids, "place", len(ids) == n)
-        places = [m for m in _PLACE.finditer(gloss)]
+        places = list(_PLACE.finditer(gloss))
         found: list[str] = []
         missing = False
         for m in places:

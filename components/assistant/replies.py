@@ -4,6 +4,8 @@ Nothing is said that the result does not hold; every price, stock, attribute, co
 goes through the claim book. Untrusted text is quoted only where `safety` lets it.
 """
 
+# ruff: noqa: E501, D102  (an English and a Chinese sentence side by side; a template needs no docstring)
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -297,7 +299,7 @@ class Writer:
             else ""
         )
         if r.facts.get("over_minor"):
-            limit = self.b.total(budget, "constraint:budget")
+            limit = self.b.total(int(budget or 0), "constraint:budget")
             over = self.b.total(r.facts["over_minor"], "result:over")
             return self.t(
                 f"{lead}Even the cheapest choice, {names}, comes to {total}, which is {over} over your {limit}.{gap}",
@@ -322,7 +324,7 @@ class Writer:
             offers = r.facts["offers"].get(item.product_id, ())
             label = ""
             if offers:
-                title, percent, ends = offers[0]
+                title, percent, _ends = offers[0]
                 words = safe_words(title, limit=40)
                 label = self.b.offer(
                     item.hit.product, f"{words}" + (f", -{percent}%" if percent else "")

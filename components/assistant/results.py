@@ -1,10 +1,12 @@
 """What running a command brought: facts only, no words. Replies and claims are made from this."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from components.assistant.shelf import Hit
 from components.assistant.state import DialogueState
+
+Status = Literal["done", "pending", "refused", "failed"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Result:
     command: Any
     outcome: str
     state: DialogueState
-    status: str = "done"
+    status: Status = "done"
     products: tuple[Item, ...] = ()
     shows: bool = False
     relaxed: tuple[str, ...] = ()
@@ -42,4 +44,4 @@ class Result:
     choices: tuple[str, ...] = ()
     confirmation_id: str | None = None
     operations: tuple[dict[str, Any], ...] = ()
-    extra_commands: tuple[tuple[Any, str], ...] = ()
+    extra_commands: tuple[tuple[Any, Status], ...] = ()

@@ -4,6 +4,8 @@ An intent is a kind of command without its arguments; `parser` fills those in. P
 the first that matches decides. A message that matches none is left to the classifier.
 """
 
+# ruff: noqa: E501  (patterns are one line each)
+
 import re
 from dataclasses import dataclass
 
@@ -193,7 +195,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "basket_quantity",
         _p(
-            rf"\b(?:make (?:it|that|them|the \w+(?: \w+)?)|change|set|update|adjust|increase|reduce|lower|raise|bump|decrease|cut|turn|switch)\b.{{0,60}}\b(?:to|it|that|them|down to|up to|=|by|quantity)\s*(?:just |only |about )?(?:-?\d+|nan|infinity|-|none|zero)\b|\bmake (?:it|that|them)\s+(?:just |only )?(?:a )?\d+\b|\bmake the .{{2,30}} \d+\b|\bquantity\b|\b(?:only|just) (?:one|1|\d+) (?:of (?:them|those|it|the .{{2,30}})|please|is enough|will do)\b|\b(?:one|1|two|2) (?:less|fewer)\b|\bi (?:want|need|meant|said|only want|only need|just want|just need) (?:only |just )?\d+ (?:of (?:them|it|those|these)|instead)\b|\b(?:actually|sorry|no)[, ]+(?:make (?:it|that) )?\d+(?: (?:of (?:them|it|those)|please|instead))?[.!]?$"
+            r"\b(?:make (?:it|that|them|the \w+(?: \w+)?)|change|set|update|adjust|increase|reduce|lower|raise|bump|decrease|cut|turn|switch)\b.{0,60}\b(?:to|it|that|them|down to|up to|=|by|quantity)\s*(?:just |only |about )?(?:-?\d+|nan|infinity|-|none|zero)\b|\bmake (?:it|that|them)\s+(?:just |only )?(?:a )?\d+\b|\bmake the .{2,30} \d+\b|\bquantity\b|\b(?:only|just) (?:one|1|\d+) (?:of (?:them|those|it|the .{2,30})|please|is enough|will do)\b|\b(?:one|1|two|2) (?:less|fewer)\b|\bi (?:want|need|meant|said|only want|only need|just want|just need) (?:only |just )?\d+ (?:of (?:them|it|those|these)|instead)\b|\b(?:actually|sorry|no)[, ]+(?:make (?:it|that) )?\d+(?: (?:of (?:them|it|those)|please|instead))?[.!]?$"
         ),
     ),
     Rule(
@@ -252,7 +254,7 @@ _CLAUSE = re.compile(
     r"\s*(?:[;.!]|,?\s*\b(?:and then|then|and also|after that|and afterwards|also)\b,?|,|\band\b)\s*"
 )
 _VERB = re.compile(
-    rf"^\s*(?:please |also |now |just |can you |could you |i want to |i'd like to |let's |go ahead and )*(?:add|put|remove|delete|take|drop|buy|order|show|empty|clear|make|change|set|save|compare|checkout|check out|undo|find|what|view|give|get|i'll take|i will take|place|search|remember|swap|replace)\b"
+    r"^\s*(?:please |also |now |just |can you |could you |i want to |i'd like to |let's |go ahead and )*(?:add|put|remove|delete|take|drop|buy|order|show|empty|clear|make|change|set|save|compare|checkout|check out|undo|find|what|view|give|get|i'll take|i will take|place|search|remember|swap|replace)\b"
 )
 
 

@@ -4,6 +4,8 @@ Nothing of a product or a review is ever read as a command; this module only dec
 repeated in a reply, and which messages address the machinery rather than the shop.
 """
 
+# ruff: noqa: E501  (patterns)
+
 import re
 from collections.abc import Sequence
 

@@ -25,9 +25,20 @@ IN_STOCK = Constraint(field="in_stock", values=(True,))
 _LONGEST_LIST = 400
 _CLOSELY = 600
 _DROP_COST = {
-    "promotion": 1.0, "rating": 1.5, "price": 2.0, "color": 2.2, "colour": 2.2, "pack": 2.4, "brand": 3.0,
-    "material": 3.0, "in_stock": 3.2, "size": 4.0, "terms": 5.0, "type": 7.0, "category": 20.0,
-}  # fmt: skip
+    "promotion": 1.0,
+    "rating": 1.5,
+    "price": 2.0,
+    "color": 2.2,
+    "colour": 2.2,
+    "pack": 2.4,
+    "brand": 3.0,
+    "material": 3.0,
+    "in_stock": 3.2,
+    "size": 4.0,
+    "terms": 5.0,
+    "type": 7.0,
+    "category": 20.0,
+}
 _PRODUCT_FIELDS = ("brand", "type", "category")
 Score = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
 
@@ -185,14 +196,14 @@ def fit(
 def _needs_a_look(c: Constraint) -> bool:
     """Whether the filter table alone cannot decide a constraint."""
     return c.hard and (
-        c.op in ("min", "max")
-        and c.field not in ("price", "rating")
+        (c.op in ("min", "max") and c.field not in ("price", "rating"))
         or c.field == "terms"
         or (c.field == "promotion" and c.values[0] is not True)
-        or isinstance(c.values[0], bool)
-        and c.field not in ("in_stock", "promotion")
-        or isinstance(c.values[0], int | float)
-        and c.field not in ("price", "rating", "in_stock", "promotion")
+        or (isinstance(c.values[0], bool) and c.field not in ("in_stock", "promotion"))
+        or (
+            isinstance(c.values[0], int | float)
+            and c.field not in ("price", "rating", "in_stock", "promotion")
+        )
     )
 
 
@@ -439,7 +450,7 @@ class Shelf:
         limit: int,
         unmatched: tuple[str, ...],
     ) -> Found:
-        near: list[Hit] = []
+        near: Sequence[Hit] = ()
         if self.rank_text is not None:
             order = list(self.rank_text(" ".join(terms), Filters(), 20))
             by_id = {h.product_id: h for h in hits}

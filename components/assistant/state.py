@@ -120,7 +120,7 @@ class DialogueState(Message):
         terms: Sequence[str] = (),
         sort: str | None = None,
     ) -> "DialogueState":
-        """Return the state with constraints changed; a new value replaces the old one of its field."""
+        """Return the state with constraints changed; a new value replaces its field's old one."""
         ledger = merge_ledger(self.ledger, tuple(add), drop, self.turn)
         kept = () if "*" in drop or "terms" in drop else self.terms
         return self.model_copy(
@@ -158,7 +158,8 @@ def merge_ledger(
 ) -> tuple[LedgerEntry, ...]:
     """Return the ledger after a refinement.
 
-    A positive value replaces what was said about its field; exclusions of a field gather; a price or
+    A positive value replaces what was said about its field; exclusions of a field gather; a
+    price or
     number limit replaces the one of its direction, and one that contradicts the other ends it.
     """
     if "*" in drop:
@@ -180,13 +181,9 @@ def merge_ledger(
                 merged = c.model_copy(
                     update={"values": tuple(dict.fromkeys((*old.values, *c.values)))}
                 )
-            elif c.op == "not" and old.op == "is" and not isinstance(old.values[0], bool):
-                left = tuple(v for v in old.values if v not in c.values)
-                if left:
-                    out.append(
-                        e.model_copy(update={"constraint": old.model_copy(update={"values": left})})
-                    )
-            elif c.op == "is" and old.op == "not":
+            elif (c.op == "not" and old.op == "is" and not isinstance(old.values[0], bool)) or (
+                c.op == "is" and old.op == "not"
+            ):
                 left = tuple(v for v in old.values if v not in c.values)
                 if left:
                     out.append(

@@ -4,6 +4,7 @@ Pure functions over products and the visitor's purchases. The bundle solver is e
 given: it returns the best-liked choice of one product for each part whose sum keeps to the budget.
 """
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -223,7 +224,7 @@ def due_again(bought: Mapping[str, Bought], now: datetime, *, limit: int = 8) ->
         days = sorted({t.date() for t in record.times})
         if len(days) < 2:
             continue
-        gaps = [(b - a).days for a, b in zip(days, days[1:], strict=False)]
+        gaps = [(b - a).days for a, b in itertools.pairwise(days)]
         gap = max(1.0, float(median(gaps)))
         ratio = (now.date() - days[-1]).days / gap
         if DUE_FROM <= ratio <= 4.0:

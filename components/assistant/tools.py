@@ -1,6 +1,7 @@
-"""One registry of what the assistant can do: name, description, JSON schema, whether it changes things.
+"""One registry of what the assistant can do: name, description, JSON schema, effect.
 
-The same registry serves the assistant, HTTP and MCP. A tool is a command; calling it runs the command
+The same registry serves the assistant, HTTP and MCP. A tool is a command; calling it runs the
+command
 for one visitor and session, with the same checks as a spoken one: a checkout still needs a
 confirmation that an earlier turn of the session gave.
 """

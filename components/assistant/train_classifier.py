@@ -23,9 +23,14 @@ def run(params: Params, layout: Layout) -> None:
     )
     metrics: dict[str, float] = {}
     with writing_artefact(
-        layout.artefact(ARTEFACT), kind="intent_classifier", stage="train_classifier", seed=section.seed,
-        params=section.model_dump(mode="json"), packages=("numpy", "scipy"), metrics=metrics,
-    ) as folder:  # fmt: skip
+        layout.artefact(ARTEFACT),
+        kind="intent_classifier",
+        stage="train_classifier",
+        seed=section.seed,
+        params=section.model_dump(mode="json"),
+        packages=("numpy", "scipy"),
+        metrics=metrics,
+    ) as folder:
         model = IntentClassifier.fit([t for t, _ in train], [i for _, i in train])
         model.save(folder)
         sure = [(model.classify(text), intent) for text, intent in test]

@@ -25,11 +25,24 @@ from components.state.store import Store
 from tests.harness.suite_catalogue import SuiteCatalogue, read_catalogue
 
 TYPES = {
-    "search": "search_products", "details": "product_details", "recommend": "recommend_for_user", "similar": "similar_items",
-    "basket_view": "cart_view", "basket_set": "cart_set", "basket_remove": "cart_remove", "basket_clear": "cart_remove", "swap": "cart_set",
-    "preference_set": "set_preference", "out_of_scope": "decline", "explain_absence": "explain", "checkout_cancel": "decline",
-    "restock": "recommend_for_user", "usual": "recommend_for_user", "converse": "clarify", "wishlist_view": "profile_view",
-}  # fmt: skip
+    "search": "search_products",
+    "details": "product_details",
+    "recommend": "recommend_for_user",
+    "similar": "similar_items",
+    "basket_view": "cart_view",
+    "basket_set": "cart_set",
+    "basket_remove": "cart_remove",
+    "basket_clear": "cart_remove",
+    "swap": "cart_set",
+    "preference_set": "set_preference",
+    "out_of_scope": "decline",
+    "explain_absence": "explain",
+    "checkout_cancel": "decline",
+    "restock": "recommend_for_user",
+    "usual": "recommend_for_user",
+    "converse": "clarify",
+    "wishlist_view": "profile_view",
+}
 NAMES = {
     "product_id": "id",
     "product_ids": "ids",
@@ -77,9 +90,18 @@ class AssistantUnderTest:
             self._fill(other, records, shop)
         offers = Offers(Offer(product_ids=(i,), **o) for i, o in shop.promotions.items())
         self.assistant = Assistant(
-            catalogue, search, recommend, self.store, model_version="suite", currency=shop.currency, rates=shop.rates,
-            now=lambda: self._now, offers=offers, reviews=lambda i: shop.reviews.get(i, ()), classify=default_classifier(),
-        )  # fmt: skip
+            catalogue,
+            search,
+            recommend,
+            self.store,
+            model_version="suite",
+            currency=shop.currency,
+            rates=shop.rates,
+            now=lambda: self._now,
+            offers=offers,
+            reviews=lambda i: shop.reviews.get(i, ()),
+            classify=default_classifier(),
+        )
 
     def _fill(self, user: str, records: dict[str, Any], shop: SuiteCatalogue) -> None:
         for line in records.get("cart") or []:
@@ -110,10 +132,17 @@ class AssistantUnderTest:
             self.store.order_add(
                 user,
                 Order(
-                    order_id=order["id"], lines=tuple(OrderLine(product_id=i["id"], quantity=i["quantity"]) for i in order.get("items") or []),
-                    total_minor=total.get("amount"), currency=total.get("currency", shop.currency), status=order.get("status", "placed"), at=self._now - timedelta(days=30),
+                    order_id=order["id"],
+                    lines=tuple(
+                        OrderLine(product_id=i["id"], quantity=i["quantity"])
+                        for i in order.get("items") or []
+                    ),
+                    total_minor=total.get("amount"),
+                    currency=total.get("currency", shop.currency),
+                    status=order.get("status", "placed"),
+                    at=self._now - timedelta(days=30),
                 ),
-            )  # fmt: skip
+            )
 
     def turn(
         self, message: str, confirm_id: str | None = None, request_id: str | None = None
@@ -121,9 +150,12 @@ class AssistantUnderTest:
         """Send one message and return the answer in the suite's words."""
         try:
             request = TurnRequest(
-                session_id=self.session_id, visitor_id=self.user_id, message=message.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
-                request_id=request_id, confirm_id=confirm_id,
-            )  # fmt: skip
+                session_id=self.session_id,
+                visitor_id=self.user_id,
+                message=message.encode("utf-16", "surrogatepass").decode("utf-16", "replace"),
+                request_id=request_id,
+                confirm_id=confirm_id,
+            )
         except ValidationError:
             return self._too_large()
         return self.translate(self.assistant.turn(request))
@@ -145,19 +177,34 @@ class AssistantUnderTest:
 
     def _state(self, state: dict[str, Any]) -> dict[str, Any]:
         return {
-            "cart": [{"id": b["product_id"], "variant": b["variant_id"], "quantity": b["quantity"]} for b in state["basket"]],
+            "cart": [
+                {"id": b["product_id"], "variant": b["variant_id"], "quantity": b["quantity"]}
+                for b in state["basket"]
+            ],
             "wishlist": state["wishlist"],
             "preferences": state["preferences"],
-            "history": [{"id": h["product_id"], "event": {"click": "view"}.get(h["kind"], h["kind"])} for h in state["history"]],
+            "history": [
+                {"id": h["product_id"], "event": {"click": "view"}.get(h["kind"], h["kind"])}
+                for h in state["history"]
+            ],
             "orders": [
                 {
-                    "id": o["order_id"], "status": o["status"], "total": {"amount": o["total_minor"], "currency": o["currency"]},
-                    "items": [{"id": i["product_id"], "variant": i["variant_id"], "quantity": i["quantity"]} for i in o["lines"]],
+                    "id": o["order_id"],
+                    "status": o["status"],
+                    "total": {"amount": o["total_minor"], "currency": o["currency"]},
+                    "items": [
+                        {
+                            "id": i["product_id"],
+                            "variant": i["variant_id"],
+                            "quantity": i["quantity"],
+                        }
+                        for i in o["lines"]
+                    ],
                 }
                 for o in state["orders"]
             ],
             "constraints": state["constraints"],
-        }  # fmt: skip
+        }
 
     def translate(self, response: TurnResponse) -> dict[str, Any]:
         """Return our answer in the suite's words."""

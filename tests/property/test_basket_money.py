@@ -11,18 +11,28 @@ from components.assistant.offers import Offer
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PRODUCTS = ["a", "b", "c"]
 LINES = st.lists(
-    st.builds(PricedLine, st.sampled_from(PRODUCTS), st.integers(1, 5), st.integers(0, 5000)), max_size=4
+    st.builds(PricedLine, st.sampled_from(PRODUCTS), st.integers(1, 5), st.integers(0, 5000)),
+    max_size=4,
 )
 OFFERS = st.lists(
     st.builds(
         lambda n, ids, kind, value, days: Offer(
-            f"o{n}", "x", tuple(ids), START, START + timedelta(days=days), {"kind": kind, "value": value}
+            f"o{n}",
+            "x",
+            tuple(ids),
+            START,
+            START + timedelta(days=days),
+            {"kind": kind, "value": value},
         ),
-        st.integers(0, 5), st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=3, unique=True),
-        st.sampled_from(["percent", "amount"]), st.integers(0, 3000), st.integers(1, 9),
+        st.integers(0, 5),
+        st.lists(st.sampled_from(PRODUCTS), min_size=1, max_size=3, unique=True),
+        st.sampled_from(["percent", "amount"]),
+        st.integers(0, 3000),
+        st.integers(1, 9),
     ),
-    max_size=4, unique_by=lambda o: o.promotion_id,
-)  # fmt: skip
+    max_size=4,
+    unique_by=lambda o: o.promotion_id,
+)
 
 
 def best_discount(lines, offers):

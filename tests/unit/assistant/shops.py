@@ -33,29 +33,87 @@ def product(
         for n, o in enumerate(rows, start=1)
     )
     return Product(
-        product_id=product_id, title=title, description=description, brand=brand, category=(category,), type=kind,
-        price_minor=price, currency="EUR", attributes=attributes or {}, rating=4.2, rating_count=40, variants=variants,
-    )  # fmt: skip
+        product_id=product_id,
+        title=title,
+        description=description,
+        brand=brand,
+        category=(category,),
+        type=kind,
+        price_minor=price,
+        currency="EUR",
+        attributes=attributes or {},
+        rating=4.2,
+        rating_count=40,
+        variants=variants,
+    )
 
 
 PRODUCTS = (
-    product("p1", "Meadow rain jacket", "jacket", "clothing", 8900, attributes={"waterproof": True}, options=[{"color": c, "size": s} for c in ("red", "blue") for s in ("S", "M")]),
-    product("p2", "Harbour denim jacket", "jacket", "clothing", 5900, brand="Nord", attributes={"waterproof": False}, options=[{"color": "blue", "size": "M"}]),
-    product("p3", "Pico table lamp", "lamp", "home", 2500, attributes={"battery_hours": 8, "wireless": True}),
-    product("p4", "Atlas floor lamp", "lamp", "home", 7500, brand="Nord", attributes={"battery_hours": 20, "wireless": False}),
+    product(
+        "p1",
+        "Meadow rain jacket",
+        "jacket",
+        "clothing",
+        8900,
+        attributes={"waterproof": True},
+        options=[{"color": c, "size": s} for c in ("red", "blue") for s in ("S", "M")],
+    ),
+    product(
+        "p2",
+        "Harbour denim jacket",
+        "jacket",
+        "clothing",
+        5900,
+        brand="Nord",
+        attributes={"waterproof": False},
+        options=[{"color": "blue", "size": "M"}],
+    ),
+    product(
+        "p3",
+        "Pico table lamp",
+        "lamp",
+        "home",
+        2500,
+        attributes={"battery_hours": 8, "wireless": True},
+    ),
+    product(
+        "p4",
+        "Atlas floor lamp",
+        "lamp",
+        "home",
+        7500,
+        brand="Nord",
+        attributes={"battery_hours": 20, "wireless": False},
+    ),
     product("p5", "Oat granola", "granola", "food", 450, attributes={"organic": True}, stock=20),
-    product("p6", "Honey granola", "granola", "food", 390, brand="Store brand", attributes={"organic": False}, stock=20),
+    product(
+        "p6",
+        "Honey granola",
+        "granola",
+        "food",
+        390,
+        brand="Store brand",
+        attributes={"organic": False},
+        stock=20,
+    ),
     product("p7", "Copper pan", "pan", "home", 4200, stock=0),
-)  # fmt: skip
+)
 
 
 def assistant(products=PRODUCTS, *, store=None, reviews=None, offers=(), **options):
     catalogue = Catalogue.from_products(products)
     made = Assistant(
-        catalogue, SearchEngine.from_products(catalogue), RecommendEngine.from_catalogue(catalogue, history=()),
-        store or Store("sqlite://"), currency="EUR", rates={"EUR": "1", "USD": "1.10", "CNY": "7.80"}, now=lambda: NOW,
-        reviews=lambda i: (reviews or {}).get(i, ()), offers=Offers(offers), **options,
-    )  # fmt: skip
+        catalogue,
+        SearchEngine.from_products(catalogue),
+        RecommendEngine.from_catalogue(catalogue, history=()),
+        store or Store("sqlite://"),
+        currency="EUR",
+        rates={"EUR": "1", "USD": "1.10", "CNY": "7.80"},
+        now=lambda: NOW,
+        reviews=lambda i: (reviews or {}).get(i, ()),
+        offers=Offers(offers),
+        **options,
+    )
     return made
 
 

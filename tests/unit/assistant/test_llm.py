@@ -1,9 +1,10 @@
-"""A language model that is slow, wrong, malicious, cut off or down: the turn is answered all the same."""
+"""A language model that is slow, wrong, malicious, cut off or down: turns are answered anyway."""
 
 import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 import pytest
 
@@ -13,7 +14,7 @@ from tests.unit.assistant.shops import Talk, assistant
 
 class Stub(BaseHTTPRequestHandler):
     mode = "good"
-    commands: list = []
+    commands: ClassVar[list] = []
     calls = 0
 
     def log_message(self, *args):
@@ -70,7 +71,8 @@ def test_its_commands_are_run_and_named(stub):
     talk, model = talk_to(stub)
     answer = talk("I would love some light in here")
     assert {p.product_id for p in answer.products} == {"p3", "p4"}
-    assert answer.commands[0].origin == "llm" and model.spent_tokens == 50
+    assert answer.commands[0].origin == "llm"
+    assert model.spent_tokens == 50
 
 
 @pytest.mark.parametrize("mode", ["slow", "wrong", "cut", "down"])
@@ -79,7 +81,8 @@ def test_a_failing_model_is_replaced_in_the_same_turn(stub, mode):
     talk, _ = talk_to(stub)
     answer = talk("show me lamps")
     assert {p.product_id for p in answer.products} == {"p3", "p4"}
-    assert answer.commands[0].origin == "rules" and "llm" in answer.degraded
+    assert answer.commands[0].origin == "rules"
+    assert "llm" in answer.degraded
 
 
 @pytest.mark.parametrize(
@@ -98,8 +101,10 @@ def test_a_malicious_model_is_not_believed(stub, commands):
     Stub.commands = commands
     talk, model = talk_to(stub)
     answer = talk("show me lamps")
-    assert {p.product_id for p in answer.products} == {"p3", "p4"} and answer.state["basket"] == []
-    assert answer.commands[0].origin == "rules" and model.last_refusal
+    assert {p.product_id for p in answer.products} == {"p3", "p4"}
+    assert answer.state["basket"] == []
+    assert answer.commands[0].origin == "rules"
+    assert model.last_refusal
 
 
 def test_the_budget_and_the_rest_after_failures(stub):
@@ -118,4 +123,6 @@ def test_settings_come_from_the_environment():
     made = settings_from_environment(
         {"SHELFWISE_LLM_URL": "http://x/v1/", "SHELFWISE_LLM_TIMEOUT_SECONDS": "2"}
     )
-    assert made is not None and made.url == "http://x/v1" and made.timeout_seconds == 2.0
+    assert made is not None
+    assert made.url == "http://x/v1"
+    assert made.timeout_seconds == 2.0

@@ -38,7 +38,8 @@ def test_a_call_runs_for_the_given_visitor_and_needs_consent_for_an_order():
     refused = made.call(
         "checkout_confirm", {"confirmation_id": "c1"}, visitor_id="v1", session_id="s"
     )
-    assert refused.commands[0].status == "refused" and refused.state["orders"] == []
+    assert refused.commands[0].status == "refused"
+    assert refused.state["orders"] == []
 
 
 def test_an_mcp_client_lists_and_calls_the_tools():
@@ -53,5 +54,7 @@ def test_an_mcp_client_lists_and_calls_the_tools():
 
     tools, found, bad = asyncio.run(drive())
     assert {t.name for t in tools} == set(registry())
-    assert not found.is_error and json.loads(found.content[0].text)["products"]
-    assert bad.is_error and "quantity" in bad.content[0].text
+    assert not found.is_error
+    assert json.loads(found.content[0].text)["products"]
+    assert bad.is_error
+    assert "quantity" in bad.content[0].text
