@@ -165,6 +165,7 @@ CHINESE_WORDS: dict[str, str] = {
     "男士": "men", "女士": "women", "男": "men", "女": "women", "儿童": "kids", "小孩": "kids", "孩子": "kids", "童": "kids", "宝宝": "baby", "成人": "adult",
     "大号": "large", "中号": "medium", "小号": "small", "新品": "new", "最新": "newest", "畅销": "best selling", "热门": "popular", "无麸质": "gluten free",
     "无糖": "sugar free", "低脂": "low fat", "脱脂": "fat free", "全脂": "whole", "素食": "vegetarian", "纯素": "vegan", "冷冻": "frozen", "新鲜": "fresh",
+    "英寸": " inch ", "寸": " inch ", "能装": "for", "装": "for", "放": "for", "装得下": "for",
     # things
     "跑步鞋": "running shoes", "跑鞋": "running shoes", "运动鞋": "sneakers", "休闲鞋": "sneakers", "板鞋": "sneakers", "球鞋": "sneakers", "登山靴": "hiking boots",
     "登山鞋": "hiking boots", "徒步鞋": "hiking boots", "徒步靴": "hiking boots", "靴子": "boots", "靴": "boots", "凉鞋": "sandals", "拖鞋": "slippers", "鞋子": "shoes", "鞋": "shoes",

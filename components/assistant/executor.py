@@ -5,6 +5,7 @@ product or a review says is looked at here except as a fact to hand on.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -56,6 +57,10 @@ from components.state.store import Store
 
 LIST_LENGTH = 8
 _AVOID = "avoid"
+_THE_MOST = re.compile(
+    r"\bthe (?:very )?(?:cheapest|most expensive|best[- ]rated|highest[- ]rated|top[- ]rated|newest"
+    r"|lightest|biggest|largest|smallest)\b(?! (?:ones|first|to|products|options))"
+)
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,9 @@ class Executor:
         """Return the result that shows a list, with the reasons kept for later."""
         shown = self.shown_variants(found.hits, state.constraints)
         why = {h.product_id: self.met(h, state) for h in found.hits}
-        state = state.showing(shown).model_copy(
+        single = _THE_MOST.search(self.c.text) is not None and state.sort != "relevance"
+        focus = [found.hits[0].product_id] if single and found.hits else None
+        state = state.showing(shown, focus=focus).model_copy(
             update={
                 "reasons": why,
                 "question": None,

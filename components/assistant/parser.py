@@ -149,6 +149,8 @@ class _Turn:
         pending = self.state.pending
         bare = text.strip(" .!")
         if rules.YES.match(bare):
+            if pending is not None and self.state.last_kind not in _STILL_ABOUT_THE_ORDER:
+                return self.out(CheckoutPreview())  # other things came between: ask again
             if pending is not None:
                 return self.out(CheckoutConfirm(confirmation_id=pending.confirmation_id))
             if self.state.question is not None and len(self.state.question.choices) == 1:
@@ -201,6 +203,9 @@ class _Turn:
             added = self.do_basket_add(f"add {bare}", self.reading)
             if added is not None and all(isinstance(a, BasketSet) for a in added):
                 return self.out(*added)
+        exchanged = self.exchange()
+        if exchanged is not None:
+            return self.out(*exchanged)
         pieces = rules.clauses(text)
         if len(pieces) > 1:
             several = self.several(pieces)
@@ -270,6 +275,65 @@ class _Turn:
     def quantity_said(self, text: str) -> bool:
         """Whether a message begins with how many: "and 2 of the red ones"."""
         return re.match(r"^(?:and|plus|also|then)\s+(?:also\s+)?\d{1,3}\s+[a-z]", text) is not None
+
+    def exchange(self) -> list[Any] | None:
+        """Read "swap the blue mugs for white ones" where they lie in the basket."""
+        match = _EXCHANGE.match(self.text.strip(" .!?"))
+        ids = list(dict.fromkeys(line.product_id for line in self.c.basket))
+        if match is None or not ids or rules.intent_of(self.text) == "swap":
+            return None
+        old, new = match.group("old"), match.group("new")
+        if re.search(r"\b(?:size|brand|color|preference|budget) (?:preference)?\b", old) or (
+            re.search(r"\d+\s*$", new.strip()) and not self.read(new).constraints
+        ):
+            return None
+        pointed = self.point(old, self.read(old), pools=(ids,), raw=old)
+        held = [i for i in pointed.product_ids if i in ids]
+        if (
+            len(held) != 1
+            and re.search(r"\b(?:it|that|this|them|those)\b", old)
+            and self.state.last_added in ids
+        ):
+            held = [str(self.state.last_added)]
+        if len(held) != 1:
+            return None
+        line = next(line for line in self.c.basket if line.product_id == held[0])
+        product = self.c.shelf.products[held[0]]
+        reading = self.read(new)
+        names = {n for v in product.variants for n in v.options}
+        options = {
+            c.field: str(c.values[0])
+            for c in reading.constraints
+            if c.op == "is" and c.field in names
+        }
+        kinds = [c for c in reading.constraints if c.field in ("category", "type", "brand")]
+        if options and (not kinds or not fit(product, kinds)[1]):
+            current = next(
+                (v.options for v in product.variants if v.variant_id == line.variant_id), {}
+            )
+            return [
+                BasketRemove(product_id=product.product_id, variant_id=line.variant_id),
+                BasketSet(
+                    product_id=product.product_id,
+                    quantity=line.quantity,
+                    options={**current, **options},
+                ),
+            ]
+        other = self.point(new, reading, raw=new)
+        ids_new = [i for i in other.product_ids if i != held[0]] or [
+            i for i in self.in_catalogue(reading) if i != held[0]
+        ]
+        if len(ids_new) != 1:
+            return None
+        return [
+            BasketRemove(product_id=held[0], variant_id=line.variant_id),
+            BasketSet(
+                product_id=ids_new[0],
+                quantity=line.quantity,
+                options=self.options_said(reading, ids_new[0]),
+                adds=True,
+            ),
+        ]
 
     def targets_last(self, body: str) -> bool:
         """Whether "one more" means the product added last: nothing else is named."""
@@ -551,6 +615,19 @@ class _Turn:
         return [WishlistView()]
 
     def do_wishlist_add(self, text: str, reading: Reading) -> list[Any] | None:
+        over = re.search(r"\bwish ?list\b.*\b(?:to|in|into) (?:my |the )?(?:cart|basket)\b", text)
+        if over:
+            plain = re.sub(r"\b(?:from|off|on|in) (?:my |the )?wish ?list\b", " ", text)
+            added = self.do_basket_add(plain, self.read(plain))
+            moved = re.search(r"\bmove\b", text) is not None
+            return added and [
+                *added,
+                *(
+                    WishlistRemove(product_id=a.product_id)
+                    for a in added
+                    if moved and isinstance(a, BasketSet)
+                ),
+            ]
         cleaned = re.sub(
             r"\b(?:to|on|in|into|onto|for)?\s*(?:my |the )?(?:wish ?list|favou?rites?|saved items|later)\b",
             "",
@@ -642,6 +719,13 @@ class _Turn:
         return self.do_explain(text, reading)
 
     def do_compare(self, text: str, reading: Reading) -> list[Any] | None:
+        filters = tuple(
+            c
+            for c in reading.constraints
+            if c.field in ("promotion", "in_stock") or (isinstance(c.values[0], bool))
+        )
+        if filters and re.search(r"\bwhich\b", text) and self.state.ledger and self.state.shown:
+            return [Refine(add=filters)]
         by, prefer = self.criterion(text, reading)
         ids: tuple[str, ...] = ()
         explicit = self.compared_targets(text)
@@ -846,6 +930,8 @@ class _Turn:
     def parts(self, text: str) -> list[Part]:
         """Return the parts of a bundle named in a message: one per kind of product."""
         parts: list[Part] = []
+        if ":" in text and len(self.parts(text.partition(":")[2])) >= 2:
+            return self.parts(text.partition(":")[2])
         pieces = [
             p
             for p in re.split(
@@ -1152,6 +1238,9 @@ class _Turn:
 
     def do_basket_quantity(self, text: str, reading: Reading) -> list[Any] | None:
         ids = list(dict.fromkeys(line.product_id for line in self.c.basket))
+        limited = any(c.field == "price" for c in self.state.constraints)
+        if not ids and limited and self.state.question is None and "quantity" not in text:
+            return None  # with an empty basket "make it 60" is the price limit
         words = digits_for_words(text)
         explicit = self.refs.by_id(self.c.raw)
         if explicit is not None and explicit.unknown:
@@ -1449,6 +1538,16 @@ class _Turn:
     def do_details(self, text: str, reading: Reading) -> list[Any] | None:
         asked = self.asked(text, reading)
         cleaned = text
+        if (
+            (
+                self.state.last_kind in ("checkout_preview", "basket_view")
+                and asked == ("price",)
+                and not reading.names_kind
+            )
+            and self.refs.by_title(text, self.c.raw) is None
+            and self.refs.by_place(text) is None
+        ):
+            return [BasketView()]
         have = re.search(
             r"\b(?:do you have|have you got|does it come|do they come|is there|does (?:it|this|that) come)\b",
             text,
@@ -1611,6 +1710,8 @@ class _Turn:
             return bundle
         if rules.DECLINE.search(text) and not reading.names_kind:
             return [OutOfScope(reason="topic")]
+        if rules.SERVICE.search(text) and not reading.names_kind:
+            return [OutOfScope(reason="service")]
         has_search = bool(state.ledger or state.terms or state.shown)
         if has_search and rules.MORE.match(text.strip()):
             return [Refine(more=True)]
@@ -1620,8 +1721,18 @@ class _Turn:
         )
         if limit is not None and bare_number and reading.field("size") is None:
             value = to_home(Decimal(bare_number.group(1)), None, self.c.currency, {})
+            if value is not None and state.bundle and state.last_kind == "bundle":
+                return [Bundle.model_validate({**state.bundle, "budget_minor": value})]
             if value is not None:
                 return [Refine(add=(limit.model_copy(update={"values": (value,)}),))]
+        unwanted = [c for c in reading.constraints if c.op == "not" or c.values[0] is False]
+        if (
+            state.bundle
+            and state.last_kind == "bundle"
+            and unwanted == list(reading.constraints) != []
+        ):
+            kept = [Constraint.model_validate(c) for c in state.bundle.get("constraints", ())]
+            return [Bundle.model_validate({**state.bundle, "constraints": [*kept, *unwanted]})]
         relative = self.relative(text, reading)
         if relative is not None and has_search:
             return relative
@@ -1651,6 +1762,8 @@ class _Turn:
                 narrows = _NARROWS.search(text) is not None or rules.CORRECTION.search(text)
                 if not (fragment and (narrows or self.terms_fit(reading))):
                     return [self.search(reading)]
+            if reading.terms and not fragment and not self.terms_fit(reading):
+                return [self.search(reading)]
             return [self.refine(reading)]
         if not state.ledger:
             return self.named(reading, fragment) or [self.search(reading)]
@@ -1684,6 +1797,8 @@ class _Turn:
             or (new_categories & old_categories and not new_types)
         )
         corrective = rules.CORRECTION.search(text) is not None
+        if _NARROWS.search(text) and not old_types and not old_categories:
+            return [self.refine(reading)]
         if same:
             if fragment or corrective or reading.drops:
                 only_category = new_categories and not new_types and old_types
@@ -1747,6 +1862,9 @@ class _Turn:
             piece = compared.group(0).removeprefix("than ")
             pointed = self.point(piece, self.read(piece), raw=piece)
             anchors = list(pointed.product_ids)
+        if not anchors:
+            place = self.refs.by_place(text)
+            anchors = list(place.product_ids) if place is not None else []
         if not anchors and len(self.state.focus) == 1:
             anchors = list(self.state.focus)
         rest = tuple(c for c in self.hard(reading) if c.field not in ("price", "category", "type"))
@@ -1885,6 +2003,23 @@ _ERASE = re.compile(
 )
 _NARROWS = re.compile(
     r"^(?:and |but |ok(?:ay)?,? |then )*(?:only|just|in|from|by|with|it (?:has to|must|should) be|they (?:have to|must|should) be|must be|has to be)\b"
+)
+_STILL_ABOUT_THE_ORDER = frozenset(
+    {
+        "checkout_preview",
+        "basket_view",
+        "basket_set",
+        "basket_remove",
+        "swap",
+        "details",
+        "reviews_summary",
+        "explain",
+        "undo",
+        "preference_set",
+    }
+)
+_EXCHANGE = re.compile(
+    r"^(?:please |can you |could you |i want to |actually |and )*(?:swap|replace|exchange|change|switch|trade)\b(?P<old>.+?)\b(?:for|to|with|into)\b(?P<new>.+)$"
 )
 _PRONOUN_ONLY = re.compile(r"\b(?:it|this one|that one|them)\b")
 

@@ -1189,6 +1189,12 @@ class Writer:
                 "I can't do that. I can help you find, compare and order products.",
                 "这个我不能做。我可以帮您找商品、比较和下单。",
             )
+        if reason == "service":
+            return self.t(
+                "I know nothing about shipping, payment, returns or stores; please see the shop's "
+                "help pages. I can help you find, compare and order products.",
+                "我不了解运费、付款、退货或门店的信息，请查看商店的帮助页面。我可以帮您找商品、比较和下单。",
+            )
         return self.t(
             "That is outside what I can help with here. I can help you find, compare and order products.",
             "这超出了我的范围。我可以帮您找商品、比较和下单。",
