@@ -1,8 +1,8 @@
 """Protocol P7: conversations, attacks and simulated shoppers, written to reports/p7_assistant.json.
 
 The development conversations and those kept apart are of this repository; the evaluation suite is
-run too where SHELFWISE_ASSISTANT_SUITE names its folder. `first_try` is what each half scored the first
-time it was run, before anything was changed because of it; it is read from the file beside them.
+run too where SHELFWISE_ASSISTANT_SUITE names its folder. `first_try` is what each half scored when
+it was run for the first time, before anything was changed because of it.
 """
 
 import argparse

@@ -176,12 +176,3 @@ def unstated_money(text: str, claims: Sequence[Claim], currency: str) -> list[st
         if Decimal(raw.replace(",", "")) not in stated:
             found.append(raw)
     return found
-
-
-def changes_facts(before: str, after: str) -> bool:
-    """Whether a rephrasing adds, drops or changes a number or a product's name in quotes.
-
-    Every number of the new text must stand in the old one and the other way round.
-    """
-    numbers = re.compile(r"\d+(?:[.,]\d+)*")
-    return sorted(set(numbers.findall(before))) != sorted(set(numbers.findall(after)))

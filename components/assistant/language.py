@@ -74,7 +74,7 @@ class Token:
 def clean(text: str) -> str:
     r"""Return the text without control, invisible, reversing and surrogate characters, bounded.
 
-    >>> clean("a\\u202eb\\u0000  c")
+    >>> clean("a\u202eb\u0000  c")
     'ab c'
     """
     text = text[: MAX_CHARACTERS * 4]
