@@ -87,8 +87,8 @@ def main() -> None:
     for name, answer in answers.items():
         for slice_ in SLICES:
             rows_out.append(
-                metric_row(measured(question, answer, slice_, k), bootstrap=params.evaluate.bootstrap,
-                           seed=params.evaluate.seed, model=name, slice=slice_)
+                metric_row(measured(question, answer, slice_, k),
+                           bootstrap=params.evaluate.bootstrap, seed=params.evaluate.seed, model=name, slice=slice_)
             )  # fmt: skip
     write_report(
         options.out, protocol="P1 next basket, on validation", dataset=params.ingest.source,

@@ -1,1 +1,1 @@
-"""Everything Shelfwise knows about shopping; importable without an orchestrator, a server or a UI."""
+"""What Shelfwise knows about shopping; needs no orchestrator, server or UI to import."""
