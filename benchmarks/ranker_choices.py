@@ -87,9 +87,14 @@ def main() -> None:
     for name, answer in answers.items():
         for slice_ in SLICES:
             rows_out.append(
-                metric_row(measured(question, answer, slice_, k),
-                           bootstrap=params.evaluate.bootstrap, seed=params.evaluate.seed, model=name, slice=slice_)
-            )  # fmt: skip
+                metric_row(
+                    measured(question, answer, slice_, k),
+                    bootstrap=params.evaluate.bootstrap,
+                    seed=params.evaluate.seed,
+                    model=name,
+                    slice=slice_,
+                )
+            )
     write_report(
         options.out, protocol="P1 next basket, on validation", dataset=params.ingest.source,
         split="valid weeks; trained on windows before them", cut_off=f"week {valid.test_from_week}",
