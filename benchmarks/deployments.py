@@ -86,6 +86,9 @@ class Stack:
             "PYTHONPATH": str(root),
             "PREFECT_HOME": str(self.home),
             "PREFECT_API_URL": self.url,
+            # What runs here keeps its state here, whatever the caller's own homes are.
+            "DVC_SITE_CACHE_DIR": str(root / "var" / "dvc"),
+            "BENTOML_HOME": str(root / "var" / "bentoml"),
         }
         self.children: list[subprocess.Popen[bytes]] = []
         self.log = (self.home / "stack.log").open("ab")

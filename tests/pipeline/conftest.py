@@ -35,6 +35,8 @@ class Checkout:
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(self.root),
             "DVC_SITE_CACHE_DIR": str(self.root / "var" / "dvc"),
+            "PREFECT_HOME": str(self.root / "var" / "prefect"),
+            "BENTOML_HOME": str(self.root / "var" / "bentoml"),
             "OMP_NUM_THREADS": "2",
         }
 
