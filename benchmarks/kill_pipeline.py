@@ -32,15 +32,29 @@ def reports(layout: Layout) -> dict[str, str]:
     }
 
 
-def kill_group(child: "subprocess.Popen[bytes]") -> None:
-    """Kill a child and everything it started, its own server included."""
+def running_stage(family: list[psutil.Process]) -> str:
+    """Return the stage one of the processes runs, `between stages` if none does."""
+    for process in family:
+        try:
+            words = process.cmdline()
+        except psutil.NoSuchProcess:
+            continue
+        if words[-2:-1] == ["stage"]:
+            return words[-1]
+    return "between stages"
+
+
+def kill_group(child: "subprocess.Popen[bytes]") -> str:
+    """Kill a child and everything it started, its own server included; return the stage hit."""
     family = psutil.Process(child.pid).children(recursive=True)
+    stage = running_stage(family)
     for process in [*family, psutil.Process(child.pid)]:
         try:
             process.send_signal(signal.SIGKILL)
         except psutil.NoSuchProcess:
             continue
     child.wait()
+    return stage
 
 
 def main() -> int:
@@ -70,8 +84,8 @@ def main() -> int:
         if child.poll() is not None:
             print(f"kill {number + 1}: the run had ended by itself (exit {child.returncode})")
             continue
-        kill_group(child)
-        print(f"kill {number + 1}: after {wait:.0f} s", flush=True)
+        stage = kill_group(child)
+        print(f"kill {number + 1}: after {wait:.0f} s, in {stage}", flush=True)
     code = subprocess.run(COMMAND, check=False).returncode
     after = reports(layout)
     different = sorted(name for name in before | after if before.get(name) != after.get(name))
