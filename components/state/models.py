@@ -6,10 +6,10 @@ the same in both databases, and a person can read them. Bodies are JSON text of 
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Index, Integer, String, Text
+from sqlalchemy import Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0001"
+REVISION = "0002"
 _TIME = String(27)
 _ID = String(128)
 
@@ -170,3 +170,50 @@ class SettingRow(Base):
     __tablename__ = "settings"
     name: Mapped[str] = mapped_column(_ID, primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+
+class CampaignRow(Base):
+    """A sponsor's campaign in its newest form; what it spent stands in `campaign_days`."""
+
+    __tablename__ = "campaigns"
+    campaign_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    at: Mapped[str] = mapped_column(_TIME)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class CampaignDayRow(Base):
+    """What a campaign got and paid on one day of the shop's time (`2018-01-01`)."""
+
+    __tablename__ = "campaign_days"
+    campaign_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    day: Mapped[str] = mapped_column(String(10), primary_key=True)
+    impressions: Mapped[int] = mapped_column(Integer)
+    expected_clicks: Mapped[float] = mapped_column(Float)
+    clicks: Mapped[int] = mapped_column(Integer)
+    unbilled_clicks: Mapped[int] = mapped_column(Integer)
+    spent_minor: Mapped[int] = mapped_column(Integer)
+    ndcg_cost: Mapped[float] = mapped_column(Float)
+    relevance_cost: Mapped[float] = mapped_column(Float)
+
+
+class PlacementRow(Base):
+    """One sponsored place of a slate: what a click on it costs and what it displaced."""
+
+    __tablename__ = "placements"
+    slate_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    product_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    campaign_id: Mapped[str] = mapped_column(_ID, index=True)
+    at: Mapped[str] = mapped_column(_TIME)
+    body: Mapped[str] = mapped_column(Text)
+    price_minor: Mapped[int] = mapped_column(Integer)
+    clicked_at: Mapped[str | None] = mapped_column(_TIME)
+    charged_minor: Mapped[int | None] = mapped_column(Integer)
+
+
+class RuleRow(Base):
+    """A merchandiser's rule in its newest form; its history stands in `audits`."""
+
+    __tablename__ = "shop_rules"
+    rule_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    at: Mapped[str] = mapped_column(_TIME)
+    body: Mapped[str] = mapped_column(Text)
