@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,22 @@ from components.contracts.errors import (
     ServiceError,
     StateError,
 )
-from components.contracts.params import ServeParams, load_params, parse_params
+from components.contracts.params import PromoteParams, ServeParams, load_params, parse_params
 
 logger = logging.getLogger(__name__)
 BAKED = "release"
 POLL_SECONDS = 0.5
+# What a release's files can make loading raise: the last four by content that hashes do not judge.
+LOAD_ERRORS = (
+    ArtefactError,
+    StateError,
+    ParamsError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    RuntimeError,
+)
 
 
 @dataclass(frozen=True)
@@ -178,6 +190,23 @@ def serve_params(layout: Layout) -> ServeParams:
     return ServeParams()
 
 
+def promote_params(layout: Layout) -> PromoteParams:
+    """Return the `promote` section of the checkout, else the defaults."""
+    if layout.params_file.is_file():
+        return load_params(layout.params_file).promote
+    return PromoteParams()
+
+
+def drawn(release_id: str, visitor_id: str) -> float:
+    """Return a visitor's fixed place in [0, 1) in the trial of a release.
+
+    >>> drawn("a", "v") == drawn("a", "v") != drawn("b", "v")
+    True
+    """
+    digest = sha256(f"canary:{release_id}:{visitor_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) / 2**64
+
+
 def state_url(layout: Layout, params: ServeParams) -> str:
     """Return the state's URL: SHELFWISE_STATE_URL, `serve.state_url`, or `var/state.db`."""
     given = os.environ.get("SHELFWISE_STATE_URL") or params.state_url
@@ -214,7 +243,8 @@ class Current:
         self._tick = tick
         self._poll_seconds = poll_seconds
         self._stopping = threading.Event()
-        self._refused: set[Source] = set()
+        self._refused: dict[Source, str] = {}
+        self._trying: Source | None = None
         self.lock = threading.RLock()
         self.failed_swaps = 0
         self.source = find_source(layout)
@@ -245,10 +275,11 @@ class Current:
         canary = self.canary
         if canary is None or visitor_id is None:
             return self.champion
-        from hashlib import sha256
+        return canary[0] if drawn(canary[0].release_id, visitor_id) < canary[1] else self.champion
 
-        drawn = int.from_bytes(sha256(f"canary:{visitor_id}".encode()).digest()[:8]) / 2**64
-        return canary[0] if drawn < canary[1] else self.champion
+    def unloadable(self) -> dict[str, str]:
+        """Return the releases that cannot be loaded by their own fault, with the reason."""
+        return {s.release_id: why for s, why in list(self._refused.items()) if why}
 
     def follow(self) -> bool:
         """Look at the pointers once; swap if they moved. True if something was swapped.
@@ -263,15 +294,18 @@ class Current:
             logger.error("champion not readable, keeping %s: %s", self.source.release_id, error)
             return False
         if wanted != self.source and wanted not in self._refused:
-            made = self._try(wanted)
+            canary = self.canary
+            is_loaded = canary is not None and canary[0].folder == wanted.folder
+            made = canary[0] if canary is not None and is_loaded else self._try(wanted)
             if made is not None:
                 with self.lock:
                     self.champion, self.source = made, wanted
                 logger.info("now serving release %s", wanted.release_id)
                 swapped = True
-        elif wanted == self.source:
-            self._refused.clear()
-        return self._follow_canary() or swapped
+        swapped = self._follow_canary() or swapped
+        # What is no longer pointed at may be tried again one day.
+        self._refused = {s: why for s, why in self._refused.items() if s in (wanted, self._trying)}
+        return swapped
 
     def _follow_canary(self) -> bool:
         try:
@@ -279,6 +313,7 @@ class Current:
         except RegistryError as error:
             logger.error("canary not readable, none is served: %s", error)
             wanted = None
+        self._trying = None if wanted is None else wanted[0]
         present = self.canary
         if wanted is None or wanted[0].release_id == self.champion.release_id:
             self.canary = None
@@ -297,9 +332,10 @@ class Current:
     def _try(self, source: Source) -> Engines | None:
         try:
             return self._made(source)
-        except (ArtefactError, StateError, ParamsError, OSError) as error:
+        except LOAD_ERRORS as error:
             self.failed_swaps += 1
-            self._refused.add(source)
+            is_its_own = not isinstance(error, StateError | OSError)
+            self._refused[source] = f"{type(error).__name__}: {error}" if is_its_own else ""
             logger.error("release %s is not served: %s", source.release_id, error)
             return None
 

@@ -19,7 +19,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from bentos.clock import Clock, clock_for
 from bentos.journal import Journal, new_id
-from bentos.loading import Current, Engines, serve_params, state_url
+from bentos.loading import Current, Engines, promote_params, serve_params, state_url
+from bentos.trials import Trials, counted
 from components.contracts.artefacts import Layout
 from components.contracts.errors import UnknownProductError
 from components.contracts.messages import (
@@ -104,9 +105,9 @@ class Shop:
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._locks_lock = threading.Lock()
         self._shared_from = datetime.now(UTC)
-        is_alone = int(os.environ.get("SHELFWISE_WORKERS", "1")) == 1
-        tick = (lambda: None) if is_alone else self._share
-        self.current = Current(layout, prepare=self._prepare, tick=tick)
+        self._is_alone = int(os.environ.get("SHELFWISE_WORKERS", "1")) == 1
+        self.trials = Trials(layout, self.store, promote_params(layout))
+        self.current = Current(layout, prepare=self._prepare, tick=self._tick)
         if follow:
             self.current.start()
 
@@ -115,6 +116,12 @@ class Shop:
         self.current.stop()
         self.journal.close()
         self.store.close()
+
+    def _tick(self) -> None:
+        """Take over what other workers were sent, and look at the release on trial."""
+        if not self._is_alone:
+            self._share()
+        self.trials.tick(self.current.unloadable())
 
     # -- engines
 
@@ -155,6 +162,7 @@ class Shop:
 
     # -- lists of products
 
+    @counted
     def search(self, request: SearchRequest) -> SearchResponse:
         """Answer a search; one page of it if a cursor is given."""
         engines = self.current.for_visitor(request.visitor_id)
@@ -202,6 +210,7 @@ class Shop:
         )
         return SuggestResponse(suggestions=tuple(found))
 
+    @counted
     def recommend(self, request: RecommendRequest) -> RecommendResponse:
         """Answer with a slate for a visitor, known or not."""
         engines = self.current.for_visitor(request.visitor_id)
@@ -227,6 +236,7 @@ class Shop:
         self._log("recommend", request, response, engines, recent, surface=request.surface, now=now)
         return response
 
+    @counted
     def similar(self, request: SimilarRequest) -> RecommendResponse:
         """Answer with products like a given one.
 
@@ -372,6 +382,7 @@ class Shop:
             degraded=engines.degraded,
         )
 
+    @counted
     def explain(self, request: ExplainRequest) -> ExplainResponse:
         """Say why a product stands where it stands for a visitor.
 
@@ -521,6 +532,7 @@ class Shop:
 
     # -- assistant
 
+    @counted
     def turn(self, request: TurnRequest) -> TurnResponse:
         """Answer one turn of a dialogue; turns of one session are answered one after another."""
         engines = self.current.for_visitor(request.visitor_id)

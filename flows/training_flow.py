@@ -1,8 +1,8 @@
 """The training flow: data to a served champion, or a refusal with its reason.
 
 `dvc repro` brings the pipeline up to date, its result is registered as a release, the gate judges
-it against the champion, and what passes is promoted and packaged. With nothing changed it ends
-after DVC's own check.
+it against the champion, and what passes is promoted and packaged, or (`promote.canary_share`) first
+tried on a share of the visitors. With nothing changed it ends after DVC's own check.
 """
 
 from typing import Annotated, Any
@@ -66,6 +66,16 @@ def promote(verdict: Verdict, by: str) -> None:
     registry.prune(load_params(layout.params_file).promote.keep_releases)
 
 
+@task(name="try on visitors", timeout_seconds=300)
+def try_on_visitors(verdict: Verdict, share: float, by: str) -> str:
+    """Let the judged release answer a share of the visitors; the service ends the trial."""
+    registry = Registry(Layout(ROOT).registry)
+    state = registry.state()
+    if state.canary is None or state.canary[0] != verdict.release_id:
+        registry.canary_start(verdict.release_id, share=share, reason=verdict.summary, by=by)
+    return f"{verdict.release_id} passed the gate and answers {share:.0%} of the visitors"
+
+
 @task(name="package", retries=1, retry_delay_seconds=10, timeout_seconds=900)
 def package(release_id: str, by: str) -> str:
     """Build the champion's bento unless an identical one is there."""
@@ -75,7 +85,10 @@ def package(release_id: str, by: str) -> str:
 
 
 def decided(release: Release, by: str, *, again: bool) -> Verdict | None:
-    """Return the gate's decision on a release; None if it is the champion already."""
+    """Return the gate's decision on a release; None if it is the champion already.
+
+    What was refused against this very champion, by the gate or by its shoppers, stays refused.
+    """
     registry = Registry(Layout(ROOT).registry)
     state = registry.state()
     if state.line[-1:] == [release.release_id]:
@@ -87,7 +100,12 @@ def decided(release: Release, by: str, *, again: bool) -> Verdict | None:
         and known.champion_id == state.line[-1]
         and release.release_id in state.refused
     )
-    return known if settled and not again else gate(release.release_id, by)
+    if known is None or not settled or again:
+        return gate(release.release_id, by)
+    if known.promote:
+        reasons = (state.refused[release.release_id],)
+        return known.model_copy(update={"promote": False, "reasons": reasons})
+    return known
 
 
 @flow(name="training", timeout_seconds=4 * 3600, **recorded())
@@ -120,7 +138,11 @@ def training(
     ran = repro_without_forgotten(targets, pull=pull, force=force)
     release = register(by)
     verdict = decided(release, by, again=judge_again)
-    if verdict is not None and verdict.promote:
+    share = load_params(Layout(ROOT).params_file).promote.canary_share
+    tried = ""
+    if verdict is not None and verdict.promote and verdict.champion_id and share:
+        tried = try_on_visitors(verdict, share, by)
+    elif verdict is not None and verdict.promote:
         promote(verdict, by)
     champion = Registry(Layout(ROOT).registry).champion()
     if champion is None:
@@ -130,4 +152,6 @@ def training(
     publish_releases(champion, bento)
     if verdict is not None and not verdict.promote:
         return Completed(name="Refused", message=f"{verdict.summary}; {champion.release_id} stays")
+    if tried:
+        return Completed(name="On trial", message=f"{tried}; {champion.release_id} is champion")
     return Completed(message=f"champion {champion.release_id}; {len(ran)} stages ran")

@@ -240,6 +240,27 @@ class TrainClassifierParams(Section):
     utterances: Positive = 4000
 
 
+class TrainPromotionsParams(Section):
+    """P(redeem) of offers, and protocol P5."""
+
+    seed: int = 7
+    valid_from_week: int = 33
+    test_from_week: int = 45
+    trees: Positive = 250
+    learning_rate: Annotated[float, Field(gt=0)] = 0.04
+    negatives_every: Annotated[
+        int, Field(ge=1, description="of pairs without a redemption, one in so many is learnt from")
+    ] = 4
+    habit_every: Annotated[int, Field(ge=1, description="visitors without an offer, likewise")] = 8
+    budget_share: Annotated[
+        float, Field(gt=0, le=1, description="of all pairs received, judged best first")
+    ] = 0.01
+    bootstrap: Positive = 600
+    min_redemptions: Annotated[
+        int, Field(ge=1, description="in train and in valid each; fewer: nothing is learnt")
+    ] = 30
+
+
 class EvaluateParams(Section):
     """Protocols run by the pipeline."""
 
@@ -282,6 +303,19 @@ class PromoteParams(Section):
     max_latency_ms: Annotated[float, Field(gt=0, description="CPU time, p95 of one call")] = 250.0
     max_latency_growth: Annotated[float, Field(ge=1, description="times the champion's")] = 2.0
     keep_releases: Positive = 5
+    canary_share: Annotated[
+        Share, Field(lt=1, description="of the visitors try a passed release first; 0 for none")
+    ] = 0.0
+    canary_slates: Annotated[
+        int, Field(ge=50, description="of the canary end its trial, or the watch on a promotion")
+    ] = 400
+    canary_max_loss: Annotated[
+        Share, Field(description="of the champion's clicked slates, at the end of a trial")
+    ] = 0.1
+    canary_max_failures: Annotated[Share, Field(description="above the champion's")] = 0.01
+    watch_max_loss: Annotated[
+        Share, Field(description="of clicked slates, at which a promotion is taken back")
+    ] = 0.3
 
 
 class Params(Section):
@@ -300,6 +334,7 @@ class Params(Section):
     train_sasrec: TrainSasrecParams = TrainSasrecParams()
     train_ranker: TrainRankerParams = TrainRankerParams()
     train_classifier: TrainClassifierParams = TrainClassifierParams()
+    train_promotions: TrainPromotionsParams = TrainPromotionsParams()
     evaluate: EvaluateParams = EvaluateParams()
     serve: ServeParams = ServeParams()
     monitor: MonitorParams = MonitorParams()

@@ -150,6 +150,8 @@ def _take(event: Any, rows: Rows, changed: dict[str, Product]) -> None:
     elif event.kind in INTERACTION_KINDS:
         body = event.model_dump()
         kept = {name: body[name] for name in SPECS["events"].columns if name in body}
+        if event.kind == "purchase":
+            kept["discount_minor"] = 0  # the service shows offers and applies none
         rows["events"].append(kept | common | {"place": "web"})
 
 

@@ -432,18 +432,37 @@ class Registry:
             self._finish()
         return entry
 
-    def rollback(self, *, reason: str, by: str) -> HistoryEntry:
+    def rollback(
+        self,
+        *,
+        reason: str,
+        by: str,
+        expected_champion: str | Literal["any"] = "any",
+        details: Mapping[str, Any] | None = None,
+    ) -> HistoryEntry:
         """Return to the champion before the present one; the present one is withdrawn.
 
         Retired releases and such as no longer verify are passed over.
 
+        Args:
+            reason: one sentence for the record.
+            by: person or flow.
+            expected_champion: the champion to be withdrawn; if another one serves by now, somebody
+                else was faster and nothing is done.
+            details: further record.
+
         Raises:
-            RegistryError: there is no earlier champion that can still be served.
+            RegistryError: there is no earlier champion that can still be served, or the champion
+                changed since the decision.
         """
         with self._lock():
             self._finish()
             state = fold(self._read_history())
             present = state.line[-1] if state.line else None
+            if expected_champion not in ("any", present):
+                raise RegistryError(
+                    f"champion is {present} by now, not {expected_champion}: nothing rolled back."
+                )
             for candidate in reversed(state.line[:-1]):
                 if (
                     candidate == present
@@ -455,7 +474,14 @@ class Registry:
                     self.verify(candidate)
                 except RegistryError:
                     continue
-                entry = self._append("rollback", candidate, previous=present, reason=reason, by=by)
+                entry = self._append(
+                    "rollback",
+                    candidate,
+                    previous=present,
+                    reason=reason,
+                    by=by,
+                    details=details,
+                )
                 self._finish()
                 return entry
         raise RegistryError(
@@ -494,10 +520,25 @@ class Registry:
             "canary_start", release.release_id, reason=reason, by=by, details={"share": share}
         )
 
-    def canary_stop(self, *, reason: str, by: str) -> HistoryEntry:
-        """Send all requests to the champion again."""
-        canary = self.state().canary
-        return self.record("canary_stop", canary[0] if canary else None, reason=reason, by=by)
+    def canary_stop(
+        self,
+        *,
+        reason: str,
+        by: str,
+        expected: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> HistoryEntry | None:
+        """Send all requests to the champion again; None if `expected` is no canary any more."""
+        with self._lock():
+            self._finish()
+            canary = fold(self._read_history()).canary
+            if expected is not None and (canary is None or canary[0] != expected):
+                return None
+            entry = self._append(
+                "canary_stop", canary[0] if canary else None, reason=reason, by=by, details=details
+            )
+            self._finish()
+        return entry
 
     def history(self) -> list[HistoryEntry]:
         """Return who was champion when and why, oldest first, with all other decisions."""

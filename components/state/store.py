@@ -337,6 +337,28 @@ class Store:
         ].sequence if rows else sequence
 
     @_stated
+    def raw_events(
+        self, sequence: int, *, kinds: Sequence[str], limit: int = 5000
+    ) -> list[dict[str, Any]]:
+        """Return events of these kinds after a sequence number, bodies decoded and unchecked."""
+        query = (
+            select(EventRow.sequence, EventRow.kind, EventRow.visitor_id, EventRow.body)
+            .where(EventRow.sequence > sequence, EventRow.kind.in_(kinds))
+            .order_by(EventRow.sequence)
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return [{**row._mapping, "body": json.loads(row.body)} for row in rows]
+
+    @_stated
+    def sequence_at(self, received: datetime) -> int:
+        """Return the number of the last event received before a wall-clock time, or 0."""
+        query = select(func.max(EventRow.sequence)).where(EventRow.received_at < to_text(received))
+        with self._reading() as connection:
+            return int(connection.execute(query).scalar() or 0)
+
+    @_stated
     def count_events(self) -> int:
         """Return how many events are kept."""
         with self._reading() as connection:
