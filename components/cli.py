@@ -39,6 +39,7 @@ STAGES = {
     "train_sasrec": "components.recommend.train_sasrec:run",
     "train_ranker": "components.recommend.train_ranker:run",
     "train_classifier": "components.assistant.train_classifier:run",
+    "train_promotions": "components.merchandise.train_promotions:run",
     "evaluate": "components.stages.evaluate:run",
     "mutate": "components.validation.mutate:run",
     "monitor": "components.monitor.watch:run",
