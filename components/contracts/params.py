@@ -208,7 +208,7 @@ class TrainSasrecParams(Section):
     smoothing: Share = 0.0
     crop: Share = 0.0
     epochs: Positive = 5
-    seconds: Annotated[float, Field(gt=0)] = 210.0
+    seconds: Annotated[float, Field(gt=0)] = 600.0
     patience: Positive = 2
     loss: Literal["full_softmax", "sampled_softmax", "gbce"] = "full_softmax"
     negatives: Positive = 256

@@ -188,19 +188,25 @@ class OnnxEncoder(_Batched):
 
 @contextmanager
 def torch_threads(threads: int) -> Iterator[None]:
-    """Use a fixed number of threads inside the block: sums, and so weights, depend on it.
+    """Use a fixed number of threads and a fixed order of sums inside: weights depend on both.
 
+    Without the second, the gradient of a gathered row is added up by whichever thread comes first.
     Waiting threads sleep instead of spinning, if torch was not imported before.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import torch
 
-    before = torch.get_num_threads()
+    before, fixed = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and reads none
     try:
         yield
     finally:
         torch.set_num_threads(before)
+        torch.use_deterministic_algorithms(fixed)
+        torch.utils.deterministic.fill_uninitialized_memory = filled
 
 
 class TextEncoder(_Batched):
