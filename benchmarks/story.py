@@ -70,9 +70,9 @@ BAD = {"train_ranker": {"trees": 1, "leaves": 2, "learning_rate": 0.0001}}
 class Service:
     """The real service of a checkout, on a free port."""
 
-    def __init__(self, root: Path) -> None:
-        """Remember the checkout."""
-        self.root = root
+    def __init__(self, root: Path, code: Path | None = None) -> None:
+        """Remember the checkout, and where its code lies if not there."""
+        self.root, self.code = root, code or root
         self.port = free_port()
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -83,10 +83,10 @@ class Service:
         with (self.root / "var" / "service.log").open("ab") as log:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", "bentos.serve"],
-                cwd=self.root,
+                cwd=self.code,
                 env={
                     **os.environ,
-                    "PYTHONPATH": str(self.root),
+                    "PYTHONPATH": str(self.code),
                     "SHELFWISE_ROOT": str(self.root),
                     "SHELFWISE_API_PORT": str(self.port),
                     "SHELFWISE_AUTH": "off",

@@ -5,7 +5,7 @@ No time stamps and no timings go in: a repeated run leaves the committed file un
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from components.contracts.artefacts import write_json
 from components.evaluate.bootstrap import mean_interval
 
 ROW_KEYS = ("model", "shipped", "slice", "seen", "judged", "refit")
+VIEW_KEYS = ("slice", "seen", "judged", "refit", "dataset", "task")
 
 
 def rounded(value: Any, digits: int = 6) -> Any:
@@ -97,7 +98,7 @@ def write_report(
     """
     written = [rounded(dict(row)) for row in rows]
     shipped = [
-        tuple(str(row.get(key)) for key in ("slice", "seen", "judged", "refit", "dataset", "task"))
+        tuple(str(row.get(key)) for key in VIEW_KEYS)
         for row in written
         if row.get("shipped") is True
     ]
@@ -112,10 +113,33 @@ def write_report(
         "n": n,
         "seed": seed,
         "rows": written,
+        "shipped": shipped_figures(written),
         **rounded(extra),
     }
     write_json(path, document)
     return document
+
+
+def shipped_figures(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """Return the shipped rows' figures by slice or view, for tools that cannot look into rows.
+
+    DVC compares numbers in nested mappings and passes lists over.
+
+    >>> rows = [{"shipped": True, "slice": s, "seen": "kept", "ndcg@10": 0.5} for s in ("a", "b")]
+    >>> shipped_figures(rows)
+    {'a': {'ndcg@10': 0.5}, 'b': {'ndcg@10': 0.5}}
+    """
+    shipped = [row for row in rows if row.get("shipped") is True]
+    varying = [key for key in VIEW_KEYS if len({str(row.get(key)) for row in shipped}) > 1]
+    found: dict[str, dict[str, float]] = {}
+    for row in shipped:
+        name = ", ".join(str(row[key]) for key in varying if row.get(key) is not None)
+        found[name or str(row.get("slice", "all"))] = {
+            key: value
+            for key, value in row.items()
+            if isinstance(value, float) and not key.endswith(("_low", "_high"))
+        }
+    return found
 
 
 def read_report(path: Path) -> dict[str, Any]:

@@ -63,13 +63,21 @@ def state_url(layout: Layout) -> str:
     return named or f"sqlite:///{layout.var / 'state.db'}"
 
 
-def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Diff:
+def replay(
+    request_id: str,
+    layout: Layout,
+    *,
+    store: Store | None = None,
+    loaded: dict[str, Parts] | None = None,
+) -> Diff:
     """Compute a logged response anew.
 
     Args:
         request_id: of the response.
         layout: where registry and state lie.
         store: an open state; the service's own is opened if not given.
+        loaded: releases by id that were verified and loaded before; new ones are added, so that
+            many responses of one release load it once.
 
     Raises:
         StateError: no such response in the log, or one of an endpoint that holds no ranking.
@@ -89,8 +97,13 @@ def replay(request_id: str, layout: Layout, *, store: Store | None = None) -> Di
             raise RegistryError(
                 f"release {logged['model_version']} is retired by a forget request."
             )
-        release = registry.release(logged["model_version"], verify=True)
-        engines = load_parts(release.folder)
+        loaded = {} if loaded is None else loaded
+        release = registry.release(
+            logged["model_version"], verify=logged["model_version"] not in loaded
+        )
+        if release.release_id not in loaded:
+            loaded[release.release_id] = load_parts(release.folder)
+        engines = loaded[release.release_id]
         posted = opened.products()
         if posted:
             engines.catalogue.upsert(posted)

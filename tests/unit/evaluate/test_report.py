@@ -26,6 +26,7 @@ def test_rows_hold_means_intervals_and_labels(tmp_path):
     assert report["share"] == 0.333333
     assert report["count"] == 4
     assert shipped_value(report, "ndcg@10", slice="all") == 0.5
+    assert report["shipped"] == {"all": {"ndcg@10": 0.5, "recall@10": 0.5}}
     with pytest.raises(KeyError):
         shipped_value(report, "ndcg@10", slice="novel")
 
