@@ -11,6 +11,68 @@ _N = r"(\d[\d.,]*\d|\d|[零〇一二两三四五六七八九十百千万]+)"
 _CUR = r"\s*(欧元|欧|美元|美金|英镑|镑|日元|日圆|人民币|元钱|块钱|元|块|刀|€|\$|£|eur|usd|gbp|cny|rmb|jpy|euros?|dollars?)?"
 
 CHINESE_PATTERNS: tuple[tuple[str, str], ...] = (
+    (r"有没有|有无|有没", " do you have "),
+    (r"(\d)\s*刀(?!具)", r"\1美元"),
+    (
+        r"(?:你|您|你们|咱们店?|系统|店里)?(?:现在)?(?:还|都|到底)*(?:保存|存储|存|储存|记录|记得|记住|掌握|收集|知道|了解|留着|留有|有)(?:了|着|的)*(?:哪些|什么|多少)?(?:关于|有关)?我(?:的)?(?:哪些|什么|多少)?(?:个人)?(?:信息|资料|数据|情况|事情|事|什么|内容|记录|偏好|东西)(?:信息|资料|数据)?",
+        " what do you know about me ",
+    ),
+    (
+        r"(?:我的)?(?:哪些|什么)(?:个人)?(?:信息|资料|数据)(?:被)?(?:保存|记录|存)",
+        " what do you know about me ",
+    ),
+    (
+        r"(?:全部|全都|通通|统统|所有(?:的)?|一切)(?:都|给我|信息|资料|数据|记录)*(?:删除|删掉|删了|清除|清掉|抹掉|忘掉|忘记)",
+        " delete everything ",
+    ),
+    (
+        r"(?:把|将)?(?:这些|它们|我的(?:信息|资料|数据|记录)|所有(?:信息|资料|数据|记录)|关于我的一切)(?:全部|都|全)?(?:删除|删掉|删了|清除|清掉|抹掉|忘掉|忘记)",
+        " forget me ",
+    ),
+    (
+        r"(?:只|就)(?:要|需要|买|来)\s*([一二两三四五六七八九十\d]+)\s*(?:个|件|双|款|台|只|瓶|包|副|盒|条|把|块|袋|罐|支|张|顶|套|份)(?!\s*[\u3400-\u9fff])",
+        r" make it \1 ",
+    ),
+    (
+        r"(?:再|多)(?:来|加|要|买|拿)\s*([一二两三四五六七八九十\d]+)\s*(?:个|件|双|款|台|只|瓶|包|副|盒|条|把|块|袋|罐|支|张|顶|套|份)(?!\s*[\u3400-\u9fff])",
+        r" add \1 more ",
+    ),
+    (
+        r"(?:少|减)(?:来|要|掉|去)?\s*([一二两三四五六七八九十\d]+)\s*(?:个|件|双|款|台|只|瓶|包|副|盒|条|把|块|袋|罐|支|张|顶|套|份)",
+        r" \1 fewer ",
+    ),
+    (
+        r"(?:数量|个数|件数)?(?:改|换|变|调|设)(?:成|为|到)\s*([一二两三四五六七八九十\d]+)\s*(?:个|件|双|款|台|只|瓶|包|副|盒|条|把|块|袋|罐|支|张|顶|套|份)?(?=$|[，。！,.!吧])",
+        r" make it \1 ",
+    ),
+    (
+        r"(?:挑|选|找|推荐|买)(?:一?[个份件]|点|些)?(?:什么|合适的|好的|适合的)?(?:生日|新年|圣诞|节日)?礼物",
+        " recommend a gift ",
+    ),
+    (
+        r"(?:恢复|回到|变回|改回)(?:成|到)?(?:刚才|之前|原来|上一步|先前)(?:的)?(?:样子|状态)?",
+        " undo ",
+    ),
+    (
+        r"(?:刚才|上一步|刚刚)(?:的|那个)?(?:操作|修改)?(?:不算|作废|取消|撤销)|放回来|加回来|放回去|加回去",
+        " undo ",
+    ),
+    (
+        r"(?:看看|查看|打开|显示)?(?:我的)?(?:购物车|篮子)(?:里)?(?:有|都有|装了)?(?:什么|哪些|啥)",
+        " show my basket ",
+    ),
+    (r"(?:一共|总共|合计)(?:是|要|得)?多少(?:钱)?", " what is the total "),
+    (
+        r"(?:有没有|有|是否有)?(?:什么)?(?:优惠|折扣|促销|打折|活动)(?:吗|么|没有|没)",
+        " is it on sale ? ",
+    ),
+    (r"(?:对比|比较)一?下?(?:这|那|前)?(?:两|二|2)(?:个|款|件|种|样)", " compare these two "),
+    (
+        r"(?:这|那|前)?(?:两|二|2)(?:个|款|件|种|样)(?:东西|商品)?(?:有什么|的)?(?:区别|不同|差别)",
+        " compare these two ",
+    ),
+    (r"(?:先)?(?:别|不要|不)(?:下单|付款|买|结账|确认|提交)(?:了)?", " no don't order it "),
+    (r"(?:等等|等一下|等下|稍等|慢着)[，,、\s]*(?:先)?(?:不要|别|不)?(?:了|急)?", " wait "),
     (
         rf"{_N}{_CUR}\s*(?:到|至|-|~|—)\s*{_N}{_CUR}(?:之间|以内|左右)?(?=[^\d%件个双瓶包号码]|$)",
         r" between \1 \2 and \3 \4 ",
@@ -119,6 +181,7 @@ CHINESE_WORDS: dict[str, str] = {
     "没问题": "yes", "同意": "yes", "对": "yes", "不用了": "no thanks", "不用": "no", "先不": "not now", "算了": "never mind",
     "取消": "cancel", "不": "not", "别": "not", "我的订单": "my orders", "订单": "order", "物流": "order status", "发货": "order status",
     "历史订单": "my orders", "收藏夹": "wishlist", "心愿单": "wishlist", "愿望清单": "wishlist", "收藏": "wishlist",
+    "加": "add", "挑": "choose", "选": "choose", "帮我找": "find", "帮我看看": "show", "能不能": "can you", "可不可以": "can you", "有哪些": "what do you have", "有什么": "what do you have", "还有什么": "more", "看一下": "show", "看一看": "show", "瞧瞧": "show", "全部": "everything", "所有": "all", "们": " ", "那": " ", "这": " ", "得": " ", "吃的": "food", "喝的": "drinks", "拿": "take", "来": " ", "不想要": "not", "不能有": "without", "不含": "without", "不带": "without", "没有": "without", "除了": "except", "其它": "other", "大一点": "bigger", "小一点": "smaller", "轻一点": "lighter", "更轻": "lighter", "更大": "bigger", "更便宜": "cheaper", "太贵": "too expensive", "贵了": "too expensive", "差多少": "what is the difference", "哪里不同": "what is the difference",
     "加入": "add to", "加到": "add to", "放进": "add to", "添加": "add", "记住": "remember", "我喜欢": "i prefer", "我偏好": "i prefer",
     "我穿": "i wear", "以后": "from now on", "忘记我": "forget me", "忘了我": "forget me", "删除我的数据": "forget me", "清除我的数据": "forget me",
     "删除我的所有数据": "forget me", "删除我的信息": "forget me", "清除我的信息": "forget me", "删除我的资料": "forget me", "清除我的资料": "forget me",
@@ -151,8 +214,9 @@ CHINESE_WORDS: dict[str, str] = {
     "要": "want", "是": "is", "有": "have", "到": "to", "在": " ", "里": " ", "呀": " ", "啊": " ", "能": "can", "会": " ", "想": "want", "就": " ", "也": " ",
     "便宜点": "cheaper", "便宜": "cheap", "贵": "expensive", "好用": "good", "最": "most", "换": "change", "尺码": "size", "颜色": "color", "牌子": "brand", "品牌": "brand",
     # money
-    "欧元": " eur ", "美元": " usd ", "美金": " usd ", "英镑": " gbp ", "日元": " jpy ", "日圆": " jpy ", "人民币": " cny ", "块钱": " cny ", "元钱": " cny ", "元": " cny ", "块": " cny ", "刀": " usd ",
+    "欧元": " eur ", "美元": " usd ", "美金": " usd ", "英镑": " gbp ", "日元": " jpy ", "日圆": " jpy ", "人民币": " cny ", "块钱": " cny ", "元钱": " cny ", "元": " cny ", "块": " cny ", "美刀": " usd ",
     # colours
+    "彩色": "multicolor", "透明": "clear", "藏青色": "navy", "深蓝色": "navy", "浅蓝色": "blue", "深色": "dark", "浅色": "light", "卡其色": "khaki",
     "黑色": "black", "白色": "white", "红色": "red", "蓝色": "blue", "绿色": "green", "灰色": "gray", "粉色": "pink", "粉红色": "pink", "棕色": "brown",
     "咖啡色": "brown", "褐色": "brown", "黄色": "yellow", "橙色": "orange", "紫色": "purple", "银色": "silver", "金色": "gold", "米色": "beige",
     "黑": "black", "白": "white", "红": "red", "蓝": "blue", "绿": "green", "灰": "gray", "粉": "pink", "棕": "brown",
@@ -167,6 +231,7 @@ CHINESE_WORDS: dict[str, str] = {
     "无糖": "sugar free", "低脂": "low fat", "脱脂": "fat free", "全脂": "whole", "素食": "vegetarian", "纯素": "vegan", "冷冻": "frozen", "新鲜": "fresh",
     "英寸": " inch ", "寸": " inch ", "能装": "for", "装": "for", "放": "for", "装得下": "for",
     # things
+    "茶壶": "teapot", "茶杯": "tea cup", "茶具": "tea set", "红茶": "black tea", "花茶": "herbal tea", "瑜伽垫": "yoga mat", "瑜伽": "yoga", "水瓶": "water bottle", "保温杯": "water bottle", "头盔": "helmet", "自行车": "bike", "单车": "bike", "雨衣": "rain jacket", "雨伞": "umbrella", "羽绒服": "down jacket", "毛衣": "sweater", "卫衣": "hoodie", "短裤": "shorts", "内衣": "underwear", "西装": "suit", "领带": "tie", "睡衣": "pajamas", "泳衣": "swimsuit", "显示器": "monitor", "屏幕": "screen", "打印机": "printer", "充电宝": "power bank", "路由器": "router", "硬盘": "hard drive", "游戏机": "game console", "游戏": "game", "积木": "building blocks", "拼图": "puzzle", "毛绒玩具": "plush toy", "娃娃": "doll", "防晒霜": "sun cream", "防晒": "sun cream", "护手霜": "hand cream", "面霜": "face cream", "口红": "lipstick", "香水": "perfume", "刀具": "knife", "菜刀": "knife", "刀": "knife", "锅": "pan", "盘子": "plate", "碗": "bowl", "筷子": "chopsticks", "勺子": "spoon", "落地灯": "floor lamp", "床头灯": "bedside lamp", "吊灯": "ceiling lamp", "窗帘": "curtain", "毛巾": "towel", "床单": "sheet", "被子": "duvet", "床垫": "mattress", "书架": "bookshelf", "衣柜": "wardrobe", "镜子": "mirror", "花瓶": "vase", "巧克力棒": "chocolate bar", "糖果盒": "candy box", "尿不湿": "diapers", "狗": "dog", "猫": "cat", "宠物": "pet", "婴儿": "baby", "家具": "furniture", "电器": "appliance", "电子产品": "electronics", "衣服": "clothes", "服装": "clothing", "玩的": "toys", "文具": "stationery", "笔": "pen", "本子": "notebook", "橡皮": "eraser", "剪刀": "scissors", "胶水": "glue", "工具": "tools", "螺丝": "screw", "油漆": "paint", "园艺": "garden", "种子": "seeds", "花盆": "planter", "烤箱": "oven", "微波炉": "microwave", "冰箱": "refrigerator", "洗衣机": "washing machine", "吸尘器": "vacuum cleaner", "吹风机": "hair dryer", "剃须刀": "razor", "电扇": "fan", "风扇": "fan", "空调": "air conditioner",
     "跑步鞋": "running shoes", "跑鞋": "running shoes", "运动鞋": "sneakers", "休闲鞋": "sneakers", "板鞋": "sneakers", "球鞋": "sneakers", "登山靴": "hiking boots",
     "登山鞋": "hiking boots", "徒步鞋": "hiking boots", "徒步靴": "hiking boots", "靴子": "boots", "靴": "boots", "凉鞋": "sandals", "拖鞋": "slippers", "鞋子": "shoes", "鞋": "shoes",
     "耳机": "headphones", "头戴式": "over-ear", "头戴": "over-ear", "入耳式": "in-ear", "耳塞": "earbuds", "耳麦": "headset", "音箱": "speaker", "音响": "speaker", "扬声器": "speaker", "麦克风": "microphone",

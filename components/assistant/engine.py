@@ -235,7 +235,7 @@ class Assistant:
             now=now,
             locale=locale,
             raw=request.message,
-            text=gloss(request.message),
+            text=gloss(request.message, self._lexicon.chinese),
         )
 
     def _popularity(self, now: datetime) -> dict[str, float]:

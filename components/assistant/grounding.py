@@ -96,7 +96,7 @@ _BREAKS = frozenset(
     }
 )
 _NOT = re.compile(
-    r"\b(?:don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|not (?:from|by|in|made of|made from|the|a|an)|nothing (?:from|by|in|with|made of)|nothing(?! else)|does not (?:have|contain|include)|none (?:from|by|of|in|with)|won't (?:buy|wear|have)|remove (?:all|the|any)?|never(?: again)?|except(?: for)?|everything but|anything but|cannot stand|allergic to|can't stand|rather than|other than|apart from|instead of|filter out|excluding|leave out|avoiding|rule out|without|exclude|besides|dislike|neither|free of|detest|aren't|avoid|minus|isn't|hate|skip|not|non|nor|no)\b"
+    r"\b(?:don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|not (?:from|by|in|for|made of|made from|the|a|an)|nothing (?:from|by|in|for|with|made of)|nothing(?! else)|does not (?:have|contain|include)|none (?:from|by|of|in|with)|won't (?:buy|wear|have)|remove (?:all|the|any)?|never(?: again)?|except(?: for)?|everything but|anything but|cannot stand|allergic to|can't stand|rather than|other than|apart from|instead of|filter out|excluding|leave out|avoiding|rule out|without|exclude|besides|dislike|neither|free of|detest|aren't|avoid|minus|isn't|hate|skip|not|non|nor|no)\b"
 )
 _FREE_OF = re.compile(
     r"\b(?:(?:does|do|need|needs)(?: not|n't)? (?:need |have )?to be|(?:doesn't|don't|needn't|does not|do not|don't|needs not|need not) (?:really )?(?:need to |have to |necessarily )?be|doesn't (?:have to|need to) be|don't (?:have to|need to) be|not necessarily|no need (?:for|to be|for it to be|for them to be)|don't care (?:about|if|whether)(?: it's| it is| they are| the| they're)?|doesn't matter(?: if| whether)?(?: it's| it is)?|never mind(?: about)?(?: the)?|forget(?: about)?(?: the)?|ignore(?: the)?|drop(?: the)?|lift(?: the)?|scrap(?: the)?|lose(?: the)?|leave off(?: the)?|regardless of|irrespective of|remove(?: the)?|take off(?: the)?|clear(?: the)?|no longer(?: needs?)?(?: to be)?|delete(?: the)?)\b"
@@ -188,6 +188,11 @@ _GENERIC = frozenset(
         "idea",
     ]
 )
+_LETTER_SIZE = re.compile(
+    r"(?:^|\b(?:in|an?|the|or|then|also|take|make it|ok|okay|fine|and)[\s,]+)(x{0,3}[sl]|m|\d{2,3})(?=\s*(?:$|[,.;?!]|(?:is|are|would|will|should|works?|do|please|then|instead|it is|fine|for me|and|or|too|size)\b))"
+)
+_HAN_ONLY = re.compile(r"^[\u3400-\u9fffA-Za-z0-9% ]+$")
+_SUPERLATIVE_WORDS = frozenset(w for w in SUPERLATIVES if " " not in w)
 _TO_DO = re.compile(
     r"\b(?:something|anything|some ?thing|a thing|thing|things|machine|tool|device|gadget|what do i need|one)\b(?: \w+)? (?:to|that can|which can|i can|that|for) (?:can )?(\w+?)(?:ing|s)?\b(?=(.*))"
 )
@@ -257,6 +262,9 @@ class Lexicon:
     type_counts: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     brands: set[str] = field(default_factory=set)
+    leads: dict[Phrase, set[str]] = field(default_factory=lambda: defaultdict(set))
+    chinese: dict[str, str] = field(default_factory=dict)
+    _chinese_ends: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     types: set[str] = field(default_factory=set)
     categories: set[str] = field(default_factory=set)
     _fuzzy: list[str] = field(default_factory=list)
@@ -280,6 +288,16 @@ class Lexicon:
         for product in products:
             self._add_product(product)
         self._fuzzy = sorted(word for word in self.words if len(word) >= 4 and word.isalpha())
+        self.chinese = {
+            end: next(iter(kinds)) for end, kinds in self._chinese_ends.items() if len(kinds) == 1
+        }
+
+    def _learn_chinese(self, title: object, kind: str) -> None:
+        """Remember how a Chinese title ends: that is what the thing is called, if no other is."""
+        if not isinstance(title, str) or not 2 <= len(title) <= 20 or not _HAN_ONLY.match(title):
+            return
+        for length in range(2, min(6, len(title)) + 1):
+            self._chinese_ends[title[-length:]].add(kind)
 
     def _put(self, text: str, facet: _Facet) -> None:
         phrase = stems_of(text)
@@ -307,6 +325,10 @@ class Lexicon:
             head = stems_of(product.type)
             if head:
                 self.heads[head[-1]].add(product.type)
+            self._learn_chinese(product.attributes.get("title_zh"), product.type)
+            lead = stems_of(product.type.partition(",")[0])
+            if "," in product.type and lead:
+                self.leads[lead].add(product.type)
             self.type_counts[product.type] += 1
             for level in dict.fromkeys(product.category):
                 self.categories_of_type[product.type][level] += 1
@@ -344,15 +366,29 @@ class Lexicon:
         if phrase in self.phrases:
             return self.phrases[phrase]
         key = " ".join(phrase)
-        known = [f for o in SYNONYMS.get(key, ()) for f in self.phrases.get(stems_of(o), ())]
+        known = [
+            f
+            for o in SYNONYMS.get(key, ())
+            for f in (
+                self.phrases.get(stems_of(o))
+                or [
+                    _Facet("type", sorted(kinds)[0], tuple(sorted(kinds)))
+                    for kinds in [self.leads.get(stems_of(o), set())]
+                    if kinds
+                ]
+            )
+        ]
         if known:
             first = [f for f in known if f.field == known[0].field and f.value == known[0].value]
             others = tuple(str(f.value) for f in known if f.field == "type" and f not in first)
-            return [replace(first[0], others=others)]
+            return [replace(first[0], others=others)] if not first[0].parts else first
         for other in ANTONYMS.get(key, ()):
             for facet in self.phrases.get(stems_of(other), ()):
                 if facet.value is True:
                     return [_Facet(facet.field, False)]
+        if phrase in self.leads:
+            kinds = tuple(sorted(self.leads[phrase]))
+            return [_Facet("type", kinds[0], kinds)]
         if len(phrase) == 1:
             types = self.heads.get(phrase[0])
             if types:
@@ -371,6 +407,7 @@ class Lexicon:
             or word in SYNONYMS
             or word in ANTONYMS
             or word in COLOR_WORDS
+            or word in _SUPERLATIVE_WORDS
         )
 
     def correct(self, word: str) -> str | None:
@@ -604,6 +641,13 @@ class Lexicon:
                     match.span(),
                 )
             )
+        if not expects and not found:
+            alone = _LETTER_SIZE.search(text)
+            if alone and alone.group(1) in known and free(*alone.span(1)):
+                value = known[alone.group(1)]
+                found.append(
+                    (alone.start(1), Constraint(field=name, values=(value,)), alone.span(1))
+                )
         if expects and not found:
             for token in tokens_of(text):
                 if token.text in known and free(token.start, token.end):
@@ -656,6 +700,13 @@ class Lexicon:
             better = None
             if token.is_word and token.text not in STOPWORDS:
                 better = self.correct(token.stem)
+                if token.stem != token.text and not self.knows(token.stem):
+                    whole = self.correct(token.text)  # a final s may belong to the word
+                    if whole is not None and (
+                        better is None
+                        or OSA.distance(token.text, whole) < OSA.distance(token.stem, better)
+                    ):
+                        better = whole
                 if better is not None:
                     corrected.append((token.text, better))
             fixed.append(replace(token, stem=better) if better else token)
@@ -663,6 +714,7 @@ class Lexicon:
         terms: list[str] = []
         loose: dict[str, tuple[str, ...]] = {}
         scope: tuple[str, str | None] | None = None  # (mode, field seen last under it)
+        kind_ends_at = -1
         i = 0
         while i < len(fixed):
             token = fixed[i]
@@ -681,7 +733,13 @@ class Lexicon:
                 i += 1
                 continue
             length, facets = self._longest(fixed, i)
+            hue = next((n for n in ("color", "colour") if n in self.options), None)
+            if not facets and hue is not None and token.stem in COLOR_WORDS:
+                length, facets = 1, [_Facet(hue, token.text)]  # a colour that nothing here has
             if not facets:
+                if token.stem in _SUPERLATIVE_WORDS:
+                    i += 1
+                    continue
                 if token.text in ("and", "&", "+") and scope is not None:
                     after = self._longest(fixed, i + 1)[1] if i + 1 < len(fixed) else []
                     if not after or after[0].field != scope[1]:
@@ -702,6 +760,10 @@ class Lexicon:
                 continue
             facet = facets[0]
             is_kind = facet.field in ("category", "type")
+            if is_kind and kind_ends_at == i and scope is None and out:
+                self._keep_head(out, terms, fixed, i, facet)
+            if is_kind:
+                kind_ends_at = i + length
             before = fixed[i - 1].text if i else ""
             if (
                 scope is not None
@@ -717,7 +779,8 @@ class Lexicon:
             elif following == "free" and facet.field in ("type", "category"):
                 terms.extend([*(t.stem for t in fixed[i : i + length]), "free"])
             else:
-                out.append((token.start, self._constraint(facets, negative)))
+                said = text[token.start : fixed[i + length - 1].end]
+                out.extend((token.start, c) for c in self._constraints(facets, negative, said))
                 if facet.others:
                     loose[str(facet.value)] = facet.others
             if following == "free":
@@ -726,6 +789,47 @@ class Lexicon:
                 scope = (scope[0], facet.field)
             i += length
         return out, terms, corrected, loose
+
+    def _keep_head(
+        self,
+        out: list[tuple[int, Constraint]],
+        terms: list[str],
+        tokens: Sequence[Token],
+        at: int,
+        facet: _Facet,
+    ) -> None:
+        """Of "tea cups" keep the cups: two kinds side by side mean the latter if none is both."""
+        start, before = out[-1]
+        if before.op != "is" or before.field not in ("category", "type") or not before.hard:
+            return
+        kinds = facet.parts or (str(facet.value),)
+        if before.field == "category" and facet.field == "type":
+            both = any(self.categories_of_type[k][str(v)] for k in kinds for v in before.values)
+        elif before.field == "type" and facet.field == "category":
+            both = any(self.categories_of_type[str(v)][k] for k in kinds for v in before.values)
+        else:
+            both = False
+        if not both:
+            out.pop()
+            terms.extend(t.stem for t in tokens[:at] if t.is_word and t.start >= start)
+
+    def _constraints(
+        self, facets: list[_Facet], negative: bool, said: str
+    ) -> tuple[Constraint, ...]:
+        """Read a name; one of a type and of its whole category means the category, the type first."""
+        kinds = {f.field: f for f in facets if f.field in ("type", "category")}
+        wide, narrow = kinds.get("category"), kinds.get("type")
+        if (
+            wide is not None
+            and narrow is not None
+            and not negative
+            and str(wide.value).casefold() == said.casefold() != str(narrow.value).casefold()
+        ):
+            return (
+                Constraint(field="category", values=(str(wide.value),)),
+                Constraint(field="type", values=(str(narrow.value),), hard=False),
+            )
+        return (self._constraint(facets, negative),)
 
     def _constraint(self, facets: list[_Facet], negative: bool) -> Constraint:
         facet = facets[0]

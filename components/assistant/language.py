@@ -6,6 +6,7 @@ share one set of rules. What has no gloss stays as it is. Nothing here knows the
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,7 @@ _SCRIPT = re.compile(
 )
 _ADDRESS = re.compile(r"\S*://\S*|\bwww\.\S+", re.IGNORECASE)
 _HAN = re.compile(r"[\u3400-\u9fff]")
+_LONE_HAN = re.compile(r"(?<![\u3400-\u9fff])[\u3400-\u9fff](?![\u3400-\u9fff])")
 _TOKEN = re.compile(r"[a-z0-9]+(?:[.'][a-z0-9]+)*|[\u3400-\u9fff]+|[,;.!?:()&+/€$£¥%-]")
 _DIGITS = {
     "零": 0,
@@ -128,8 +130,21 @@ def _chinese_words() -> tuple[re.Pattern[str], dict[str, str]]:
     return re.compile("|".join(re.escape(key) for key in keys)), CHINESE_WORDS
 
 
-def gloss(text: str) -> str:
+@lru_cache(maxsize=16)
+def _with_named(
+    named: tuple[tuple[str, str], ...],
+) -> tuple[re.Pattern[str], dict[str, str]]:
+    words = {**CHINESE_WORDS, **dict(named)}
+    keys = sorted(words, key=lambda word: (-len(word), word))
+    return re.compile("|".join(re.escape(key) for key in keys)), words
+
+
+def gloss(text: str, named: Mapping[str, str] | None = None) -> str:
     """Return the message in lower case with Chinese words replaced by the English the rules read.
+
+    Args:
+        text: the message.
+        named: Chinese words for kinds of things, learnt from the shop's own Chinese titles.
 
     >>> gloss("第二个加入购物车")
     'the second one add to basket'
@@ -142,7 +157,7 @@ def gloss(text: str) -> str:
         return text
     for pattern, template in CHINESE_PATTERNS:
         text = re.sub(pattern, template, text)
-    pattern, words = _chinese_words()
+    pattern, words = _chinese_words() if not named else _with_named(tuple(sorted(named.items())))
     text = pattern.sub(lambda match: f" {words[match.group()]} ", text)
 
     def number(match: re.Match[str]) -> str:
@@ -150,6 +165,7 @@ def gloss(text: str) -> str:
         return match.group() if value is None else f" {value} "
 
     text = _CHINESE_NUMBER.sub(number, text)
+    text = _LONE_HAN.sub(" ", text)
     text = text.translate(str.maketrans("，。！？；：、（）", ",.!?;:,()"))
     return re.sub(r"\s+", " ", text).strip()
 
@@ -206,5 +222,18 @@ def digits_for_words(text: str) -> str:
         text,
     )
     words = "|".join(word for word in NUMBER_WORDS if word not in ("one", "hundred"))
+    text = re.sub(r"\bhalf a dozen\b(?: of)?", "6", text)
+    text = re.sub(r"\ba dozen\b(?: of)?", "12", text)
     text = re.sub(r"\b(?:a )?couple of\b", "2", text)
+    text = re.sub(
+        r"\b(make (?:it|that|them|this)|take|want|need|get|have) a (?:pair|couple)\b(?! of)",
+        r"\1 2",
+        text,
+    )
+    text = re.sub(
+        r"\b(?:a|one) (dollar|euro|pound|quid|buck|yuan|fiver|tenner|grand)\b", r"1 \1", text
+    )
+    text = re.sub(
+        r"\b1 fiver\b", "5", re.sub(r"\b1 tenner\b", "10", re.sub(r"\b1 grand\b", "1000", text))
+    )
     return re.sub(rf"\b({words})\b", lambda m: str(NUMBER_WORDS[m.group(1)]), text)

@@ -17,7 +17,7 @@ from components.assistant import rules
 from components.assistant.context import Context
 from components.assistant.grounding import Reading
 from components.assistant.language import digits_for_words, gloss, is_chinese, stem, tokens_of
-from components.assistant.money import to_home
+from components.assistant.money import read_money, to_home
 from components.assistant.references import Pointed, References
 from components.assistant.safety import addresses_machine, asks_about_others, safe_words
 from components.assistant.shelf import attribute_of, fit, price_of
@@ -131,7 +131,7 @@ class _Turn:
         self._least = least
         question = self.state.question
         self.expects_size = question is not None and question.about == "option"
-        self.reading = self.read(self.text)
+        self.reading = self.read(_OPENER.sub("", self.text) or self.text)
 
     def read(self, text: str) -> Reading:
         return self.c.lexicon.read(text, chinese=self.chinese, expects_size=self.expects_size)
@@ -190,7 +190,7 @@ class _Turn:
             (rules.IDENTITY, "identity"),
             (rules.ACKNOWLEDGE, "acknowledge"),
         ):
-            if pattern.search(bare):
+            if pattern.search(bare) and not self.asks_more(bare, pattern):
                 return self.out(Converse.model_validate({"about": about}))
         if self.state.last_kind == "profile_view" and _ERASE.search(bare):
             return self.out(ForgetMe())
@@ -206,6 +206,12 @@ class _Turn:
         exchanged = self.exchange()
         if exchanged is not None:
             return self.out(*exchanged)
+        repeated = self.again()
+        if repeated is not None:
+            return self.out(*repeated)
+        limited = self.relimit()
+        if limited is not None:
+            return self.out(*limited)
         pieces = rules.clauses(text)
         if len(pieces) > 1:
             several = self.several(pieces)
@@ -237,6 +243,66 @@ class _Turn:
     def out(self, *commands: Any) -> Parse:
         return Parse(tuple(commands), reading=self.reading)
 
+    def asks_more(self, bare: str, pattern: re.Pattern[str]) -> bool:
+        """Whether a politeness is followed by a wish: "I'm done, let me pay"."""
+        rest = re.split(r"[,.!;]\s*|\band\b|\bbut\b", bare, maxsplit=1)
+        if len(rest) < 2 or len(rest[1].split()) < 2 or pattern.match(rest[1].strip()):
+            return False
+        return rules.intent_of(rest[1]) in _WISHES or self.read(rest[1]).names_kind
+
+    def again(self) -> list[Any] | None:
+        """Read "and the other one?": what was just asked, of another product."""
+        match = _ANOTHER.match(self.text.strip(" .!?"))
+        if match is None or not (self.refs.shown or self.refs.listed):
+            return None
+        piece = match.group("what")
+        near = re.search(r"\b(before|previous|after|next|following)\b", piece)
+        listed = self.refs.listed or self.refs.shown
+        target: str | None = None
+        if near and self.state.focus and self.state.focus[0] in listed:
+            step = -1 if near.group(1) in ("before", "previous") else 1
+            place = listed.index(self.state.focus[0]) + step
+            target = listed[place] if 0 <= place < len(listed) else None
+        elif re.search(r"\bother\b", piece):
+            rest = [i for i in listed if i not in self.state.focus]
+            target = rest[0] if len(rest) == 1 and self.state.focus else None
+        else:
+            pointed = self.point(piece, self.read(piece), raw=piece)
+            if len(pointed.product_ids) == 1:
+                target = pointed.product_ids[0]
+        if target is None:
+            return None
+        if self.state.last_kind == "reviews_summary":
+            return [ReviewsSummary(product_id=target)]
+        if self.state.last_kind == "explain":
+            return [Explain(product_id=target)]
+        if self.state.last_kind == "details" or near or re.search(r"\bother\b", piece):
+            return [Details(product_id=target)]
+        return None
+
+    def price_alone(self) -> int | None:
+        """Read a message that is a number and fillers, where a price limit is in force."""
+        bare = re.sub(
+            r"\bnot (?:[€$£¥]\s?)?\d+(?:[.,]\d+)?(?: [a-z]+)?\b,?", " ", self.text.strip(" .!?")
+        )
+        match = re.fullmatch(
+            rf"(?:(?:{_PRICE_FILLERS})\b[\s,.!?]*)*(?P<c>[€$£¥])?\s?(?P<n>\d{{1,7}}(?:[.,]\d{{1,2}})?)\s*(?P<d>[€$£¥]|[a-z]+)?(?:[\s,.!?]*(?:{_PRICE_FILLERS})\b)*[\s.!?]*",
+            bare.strip(),
+        )
+        if match is None:
+            return None
+        read = read_money(
+            f"under {match.group('c') or ''}{match.group('n')} {match.group('d') or ''}",
+            home=self.c.currency,
+            rates=self.c.lexicon.rates,
+            chinese=self.chinese,
+        )
+        known = match.group("d") is None or any(a.currency for a in read.amounts)
+        high = [a.high_minor for a in read.amounts if a.high_minor is not None]
+        return (
+            high[0] if high and (known or re.fullmatch(_PRICE_FILLERS, match.group("d"))) else None
+        )
+
     def amend(self) -> list[Any] | None:
         """Correct what was just put into the basket: "sorry, I meant white", "no wait, three of them"."""
         held = {line.product_id: line for line in self.c.basket}
@@ -249,6 +315,10 @@ class _Turn:
             return None
         body = _LEAD_IN.sub("", self.text.strip(" .!?"))
         number = _ONLY_NUMBER.match(body)
+        fewer = _FEWER.match(body)
+        if fewer:
+            n = 1 if fewer.group(1) in ("one", "a") else int(fewer.group(1))
+            return self.set_quantity(str(last), self.c.quantity_of(str(last)) - n)
         if number and not self.reading.field("size"):
             return self.set_quantity(
                 str(last), 1 if number.group(1) == "one" else int(number.group(1))
@@ -263,13 +333,16 @@ class _Turn:
                     adds=True,
                 )
             ]
-        corrective = rules.CORRECTION.search(self.text) is not None or body != self.text.strip(
-            " .!?"
+        corrective = (
+            rules.CORRECTION.search(self.text) is not None
+            or body != self.text.strip(" .!?")
+            or re.match(r"^(?:in|the) ", body) is not None
         )
-        options = self.options_said(self.reading, last)
-        plain = all(c.field in _OPTION_FIELDS for c in self.reading.constraints)
-        if corrective and options and plain and not self.reading.terms:
-            return self.change_variant(self.text, self.reading)
+        own = self.read(body)
+        options = self.options_said(own, last)
+        plain = all(c.field in _OPTION_FIELDS for c in own.constraints)
+        if corrective and options and plain and not own.terms:
+            return self.change_variant(self.text, own)
         return None
 
     def quantity_said(self, text: str) -> bool:
@@ -334,6 +407,30 @@ class _Turn:
                 adds=True,
             ),
         ]
+
+    def relimit(self) -> list[Any] | None:
+        """Read "what about 700?" as the new price limit where one is in force."""
+        limit = next((c for c in self.state.constraints if c.field == "price"), None)
+        bundled = self.state.bundle is not None and self.state.last_kind == "bundle"
+        if limit is None and not bundled:
+            return None
+        if self.c.basket and self.state.last_kind in ("basket_set", "basket_view", "clarify"):
+            return None
+        value = self.price_alone()
+        size = self.reading.field("size")
+        if value is None or (
+            size is not None and str(size.values[0]) in self.text and limit is None
+        ):
+            return None
+        if bundled and self.state.bundle:
+            return [Bundle.model_validate({**self.state.bundle, "budget_minor": value})]
+        op = (
+            limit.op
+            if limit is not None
+            and len([c for c in self.state.constraints if c.field == "price"]) == 1
+            else "max"
+        )
+        return [Refine(add=(Constraint(field="price", op=op, values=(value,)),), drop=("price",))]
 
     def targets_last(self, body: str) -> bool:
         """Whether "one more" means the product added last: nothing else is named."""
@@ -932,6 +1029,12 @@ class _Turn:
         parts: list[Part] = []
         if ":" in text and len(self.parts(text.partition(":")[2])) >= 2:
             return self.parts(text.partition(":")[2])
+        listed = re.search(
+            r"\b(?:set|kit|bundle|basket|package|outfit|combo|hamper|box|deal)\b[^,:]{0,30}?\b(?:with|including|containing|consisting of|made up of|that has|of)\b",
+            text,
+        )
+        if listed and len(self.parts(text[listed.end() :])) >= 2:
+            return self.parts(text[listed.end() :])
         pieces = [
             p
             for p in re.split(
@@ -1161,6 +1264,15 @@ class _Turn:
 
     def do_basket_remove(self, text: str, reading: Reading) -> list[Any] | None:
         ids = list(dict.fromkeys(line.product_id for line in self.c.basket))
+        if reading.drops and not reading.constraints:
+            plain = re.sub(
+                r"\b(?:drop|remove|delete|lose|scrap|ditch|forget(?: about)?)\b", " ", text
+            )
+            held = self.refs.by_description(self.read(plain), ids)
+            if held is not None and not {c.field for c in self.state.constraints} & set(
+                reading.drops
+            ):
+                return [BasketRemove(product_id=held.product_ids[0])]
         if reading.drops and not ids:
             return None
         if (
@@ -1250,7 +1362,8 @@ class _Turn:
             words,
         )
         number = found.group(1).replace(" ", "") if found else None
-        if number is None:
+        fewer = re.search(r"\b(?:one|a|\d+) (?:less|fewer)\b", words)
+        if number is None and fewer is None:
             bare = re.search(
                 r"(?<![\w.-])(-?\d+)(?![\w.]*\d)", re.sub(r"[a-z]{1,4}-?\d{3,}", "", words)
             )
@@ -1481,10 +1594,11 @@ class _Turn:
             )
         ]
         sizes = {
-            str(v)
+            part
             for c in self.read(text).constraints
-            if c.field in _OPTION_FIELDS
+            if c.field in _OPTION_FIELDS or c.field in self.c.lexicon.numeric
             for v in c.values
+            for part in (str(v), *re.findall(r"\d+", str(v)))
         }
         for match in re.finditer(r"(?<![\w.-])(\d{1,22})(?![\w]*[.,]?\d)", words):
             if (
@@ -1994,6 +2108,40 @@ _LEAD_IN = re.compile(
     r"^(?:(?:no|nope|sorry|oops|wait|actually|hmm?|oh|hang on|hold on|correction|my mistake|i mean|i meant"
     r"|i said|rather|scratch that|make (?:it|that|them)|change (?:it|that|them) to|better|just|only|instead"
     r"|not that|on second thought|let's make (?:it|that)|i want|i'd like|i need|please)(?![\w'])[\s,.!]*)+"
+)
+_OPENER = re.compile(
+    r"^(?:(?:hold on|hang on|wait|oops|sorry|hmm+|hm|well|ok(?:ay)?|so|umm?|uhh?|er|actually|oh|ah|hey|hi|hello|right|cool|great|thanks|thank you|alright|good (?:morning|afternoon|evening|day)|evening|morning|now|then)(?![\w'])[\s,.!:-]*)+(?=\S)"
+)
+_FEWER = re.compile(
+    r"^(?:make it |take )?(one|a|\d{1,3}) (?:less|fewer)(?: of (?:them|those|it))?(?: please| then)?$"
+)
+_ANOTHER = re.compile(
+    r"^(?:and|what about|how about|and what about|and how about|also|ok(?:ay)? and)\s+(?P<what>(?:the|that|this|number|#|it\b).{0,40})$"
+)
+_PRICE_FILLERS = (
+    r"not|but|i|meant|mean|ok|okay|what|how|about|and|then|try|say|let's|maybe|instead|please|rather|for|to|go|up|it"
+    r"|make|can|we|you|do|with|sorry|no|actually|perhaps|thanks|a|budget|limit|max|maximum|of|is|my|the|price|it's"
+    r"|could|be|raise|lower|increase|change|set|under|below|at|most|around|fine|hm+|well|so|would|if|spend|pay|only|just|now|total|in|everything|all|together|altogether"
+    r"|have|got|that|this|should|want|need|like|had"
+)
+_WISHES = frozenset(
+    {
+        "checkout",
+        "basket_add",
+        "basket_remove",
+        "basket_view",
+        "basket_quantity",
+        "undo",
+        "forget_me",
+        "orders",
+        "wishlist_add",
+        "compare",
+        "recommend",
+        "reviews",
+        "details",
+        "promotions",
+        "profile",
+    }
 )
 _ONLY_NUMBER = re.compile(
     r"^(?:just |only )?(\d{1,4}|one)(?: (?:of (?:them|those|it|these|that)|pieces?|please|instead|pairs?|in total|then))*$"
