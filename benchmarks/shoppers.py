@@ -9,6 +9,8 @@ the next; `newcomers` brings visitors whom no release has seen.
 import http.client
 import json
 import threading
+import time
+import urllib.request
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -188,17 +190,21 @@ def play_week(
     port: int,
     *,
     seed: int,
-    clients: int = 3,
+    speed: float,
+    clients: int = 4,
     share: float = 1.0,
     until: threading.Event | None = None,
 ) -> Log:
     """Let every shopper of a world live one week against the service on `port`.
 
+    Visits begin when the shop's clock reaches their minute, or as soon after as a client is free.
+
     Args:
         world: what they want.
-        week: shop week, from 1; events are stamped with times in it.
+        week: shop week, from 1.
         port: of the API on loopback.
         seed: makes visits and minds' draws repeatable; answers depend on the service.
+        speed: how much faster than the wall clock the shop's clock runs.
         clients: threads that ask at once.
         share: of the usual visits.
         until: ends the week early when set.
@@ -212,6 +218,7 @@ def play_week(
     ]
     visits.sort()
     log, stop = Log(), until or threading.Event()
+    begun = time.monotonic() + (world.at(week, 0) - shop_time(port)).total_seconds() / speed
     turn = iter(enumerate(visits))
     picking = threading.Lock()
 
@@ -223,9 +230,10 @@ def play_week(
             if chosen is None:
                 return
             number, (minute, visitor) = chosen
+            stop.wait(max(0.0, begun + minute * 60 / speed - time.monotonic()))
             draw = np.random.default_rng([seed, week, number])
             try:
-                visit(world, week, minute, visitor, f"w{week}s{seed}-{number}", link, draw, log)
+                visit(world, visitor, f"w{week}s{seed}-{number}", link, draw, log)
             except ConnectionError as error:
                 with log.lock:
                     log.errors.append(str(error))
@@ -239,10 +247,14 @@ def play_week(
     return log
 
 
+def shop_time(port: int) -> datetime:
+    """Return what the shop's clock shows."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
+        return datetime.fromisoformat(json.loads(answer.read())["now"])
+
+
 def visit(
     world: World,
-    week: int,
-    minute: float,
     visitor: int,
     session: str,
     link: Link,
@@ -272,12 +284,11 @@ def visit(
     clicked = (draw.random(len(shown)) < looks) & (draw.random(len(shown)) < chance)
     events: list[dict[str, Any]] = []
 
-    def tell(kind: str, product: int, after: float, slate: str | None = None, **more: Any) -> None:
+    def tell(kind: str, product: int, slate: str | None = None, **more: Any) -> None:
         events.append(
             {
                 "kind": kind,
                 "event_id": f"{session}-{len(events)}",
-                "at": world.at(week, min(minute + after, MINUTES - 30)).isoformat(),
                 "visitor_id": visitor_id,
                 "session_id": session,
                 "product_id": world.product_ids[product],
@@ -289,9 +300,9 @@ def visit(
     basket: dict[int, str | None] = {}
     for rank in np.flatnonzero(clicked):
         product = shown[int(rank)]
-        tell("click", product, 0.5, answer["slate_id"])
+        tell("click", product, answer["slate_id"])
         if draw.random() < sigmoid(liking[product] - 0.3):
-            tell("basket_add", product, 1.0, answer["slate_id"])
+            tell("basket_add", product, answer["slate_id"])
             basket[product] = answer["slate_id"]
     # A staple is due in a share of the visits that keeps its interval.
     due = draw.random(STAPLES) < 1.0 / (world.interval[visitor] * SESSIONS_A_WEEK)
@@ -301,7 +312,6 @@ def visit(
         tell(
             "purchase",
             product,
-            11,
             slate,
             variant_id=f"{world.product_ids[product]}-1",
             quantity=1 + int(draw.random() < 0.2),
@@ -311,7 +321,7 @@ def visit(
         )
         if draw.random() < REVIEW_SHARE:
             stars = float(np.clip(np.round(3.8 + 0.4 * liking[product] + draw.normal()), 1, 5))
-            tell("rating", product, 24 * 60, rating=stars)
+            tell("rating", product, rating=stars)
     if events:
         status, told = link.post("/v1/events", {"events": events})
     with log.lock:

@@ -28,7 +28,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,9 @@ from components.registry.store import Registry
 from components.state.store import Store
 
 LAST_WEEK = 26  # of the base
-CALM_WEEKS = 5
+CALM_WEEKS = 2, 2  # taken in twice, as a shop would: a month at once is a jump to validation
+WEEK_SECONDS = 12.0
+SPEED = MINUTES * 60 / WEEK_SECONDS
 FASHION = 2.0
 NEWCOMERS = 0.35
 SEED = 5
@@ -61,7 +63,7 @@ CHANGES: dict[str, dict[str, Any]] = {
         "serving_log": {"url": "sqlite:///var/state.db", "base": "synthetic"},
     },
     # A trial that some hundred visitors a week can end, and a gate that knows how little they are.
-    "promote": {"canary_share": 0.35, "canary_slates": 150, "max_loss": 0.02},
+    "promote": {"canary_share": 0.4, "canary_slates": 150, "max_loss": 0.02},
     "mutate": {"every_visitor": 60},
 }
 BAD = {"train_ranker": {"trees": 1, "leaves": 2, "learning_rate": 0.0001}}
@@ -75,11 +77,18 @@ class Service:
         self.root, self.code = root, code or root
         self.port = free_port()
         self.child: subprocess.Popen[bytes] | None = None
+        self.took = 20.0
 
     def start(self, shop_time: datetime | None = None) -> None:
-        """Start it, with the shop's clock at a time, and wait until it is ready."""
+        """Start it and wait until it is ready.
+
+        Args:
+            shop_time: what a fast clock shows soon after; without it the clock is left alone.
+        """
+        began = time.monotonic()
         if shop_time is not None:
-            set_clock(self.root, shop_time)
+            lead = timedelta(seconds=SPEED * (1.3 * self.took + 2))
+            set_clock(self.root, shop_time - lead, SPEED)
         with (self.root / "var" / "service.log").open("ab") as log:
             self.child = subprocess.Popen(
                 [sys.executable, "-m", "bentos.serve"],
@@ -91,12 +100,14 @@ class Service:
                     "SHELFWISE_API_PORT": str(self.port),
                     "SHELFWISE_AUTH": "off",
                     "BENTOML_HOME": str(self.root / "var" / "bentoml"),
+                    "SHELFWISE_CLOCK_SPEED": "1" if shop_time is None else str(SPEED),
                 },
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
         wait_for("the service", self.is_ready, time.monotonic() + 120)
+        self.took = time.monotonic() - began
 
     def is_ready(self) -> bool:
         """Return whether it answers; says why not if it is gone."""
@@ -126,13 +137,13 @@ class Service:
             self.stop()
 
 
-def set_clock(root: Path, shop_time: datetime) -> None:
+def set_clock(root: Path, shop_time: datetime, speed: float) -> None:
     """Put the shop's clock to a time, for every release: each counts from the end of its data."""
     rows = []
     for path in sorted((root / "var" / "registry" / "releases").glob("*/catalogue/clock.json")):
         text = json.loads(path.read_text(encoding="utf-8"))["data_end"]
         end = datetime.fromisoformat(text).astimezone(UTC)
-        first = datetime.now(UTC) - (shop_time - end)
+        first = datetime.now(UTC) - (shop_time - end) / speed
         rows.append((f"first_served:{end.isoformat()}", first.isoformat()))
     with sqlite3.connect(root / "var" / "state.db") as connection:
         connection.executemany("INSERT OR REPLACE INTO settings (name, value) VALUES (?, ?)", rows)
@@ -203,20 +214,29 @@ class Story:
         return seen
 
     def live(self, world: World, *, weeks: int = 1) -> Log:
-        """Let the shoppers live on, week by week; return what the last week saw."""
+        """Let the shoppers live on, week by week; return what the last week saw.
+
+        Raises:
+            TrialError: a shopper saw an error.
+        """
         log = Log()
-        for _ in range(weeks):
-            self.week += 1
-            with self.service.running(world.at(self.week, MINUTES - 20)):
-                log = play_week(world, self.week, self.service.port, seed=SEED)
-            if log.errors:
-                raise TrialError(f"week {self.week}: {len(log.errors)} errors: {log.errors[0]}")
+        with self.service.running(world.at(self.week + 1, 0)):
+            for _ in range(weeks):
+                log = self.play(world)
         return log
 
-    def look(self) -> dict[str, Any]:
+    def play(self, world: World, **options: Any) -> Log:
+        """Let a week pass in the running service."""
+        self.week += 1
+        log = play_week(world, self.week, self.service.port, seed=SEED, speed=SPEED, **options)
+        if log.errors:
+            raise TrialError(f"week {self.week}: {len(log.errors)} errors: {log.errors[0]}")
+        return log
+
+    def look(self, **options: Any) -> dict[str, Any]:
         """Take in the log, judge the newest week and carry out the remedy; return the decision."""
         self.flow("data", force=True)
-        self.flow("monitoring")
+        self.flow("monitoring", **options)
         return read_latest(self.layout)
 
     def history(self, *actions: str) -> list[dict[str, Any]]:
@@ -240,19 +260,20 @@ class Story:
 
     def is_calm(self) -> None:
         """Weeks in which nothing changes."""
-        log = self.live(self.world, weeks=CALM_WEEKS)
+        for weeks in CALM_WEEKS:
+            log = self.live(self.world, weeks=weeks)
+            decision = self.look(act_on_it=False)
         self.calm = log.rate()
         self.step(
             "shoppers live with the champion",
             bool(log.slates) and not log.refused,
-            f"{CALM_WEEKS} weeks; in the last one {len(log.slates)} slates, "
+            f"{sum(CALM_WEEKS)} weeks; in the last one {len(log.slates)} slates, "
             f"{log.clicked():.0%} with a click, {self.calm:.2f} clicks expected per slate",
             weeks=[LAST_WEEK + 1, self.week],
             events=len(log.acknowledged),
             answered_by=log.answered_by(),
             clicks_expected=self.calm,
         )
-        decision = self.look()
         self.step(
             "monitoring finds a calm week calm",
             decision["week"] == self.week and decision["decision"] in ("none", "note"),
@@ -305,11 +326,9 @@ class Story:
             checks=[check.model_dump() for check in verdict.checks] if verdict else [],
         )
         assert canary is not None
-        self.week += 1
-        with self.service.running(self.world.at(self.week, MINUTES - 20)):
-            logs = [play_week(self.world, self.week, self.service.port, seed=SEED)]
+        with self.service.running(self.world.at(self.week + 1, 0)):
+            log = self.play(self.world)
             wait_for("the end of the trial", lambda: not self._canary(), time.monotonic() + 20)
-        log = logs[0]
         apart = {
             s.visitor_id: {o.model_version for o in log.slates if o.visitor_id == s.visitor_id}
             for s in log.slates[:100]
@@ -369,13 +388,20 @@ class Story:
         champion = self.registry.champion()
         assert champion is not None
         bad = damaged_release(self.layout, self.registry)
-        self.week += 1
         over = threading.Event()
         logs: list[Log] = []
-        with self.service.running(self.world.at(self.week, MINUTES - 20)):
+        with self.service.running(self.world.at(self.week + 1, 0)):
             shoppers = threading.Thread(
                 target=lambda: logs.append(
-                    play_week(self.world, self.week, self.service.port, seed=SEED, share=3)
+                    play_week(
+                        self.world,
+                        self.week + 1,
+                        self.service.port,
+                        seed=SEED,
+                        speed=SPEED,
+                        share=5,
+                        until=over,
+                    )
                 )
             )
             shoppers.start()

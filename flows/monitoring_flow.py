@@ -10,7 +10,7 @@ from prefect import flow, task
 from prefect.events import emit_event
 from prefect.states import Completed
 
-from components.contracts.artefacts import Layout
+from components.contracts.artefacts import Layout, write_json
 from components.contracts.errors import RegistryError
 from components.contracts.params import load_params
 from components.data.parquet import read_table
@@ -19,6 +19,7 @@ from components.registry.store import Registry
 from flows.environment import ROOT
 from flows.holds import hold_data, lift_hold
 from flows.records import publish, publish_link, publish_table, recorded
+from flows.weeks import Week, chosen_weeks, weeks_held
 
 
 @task(name="judge the weeks", retries=1, retry_delay_seconds=30, timeout_seconds=1800)
@@ -83,15 +84,43 @@ def act(decision: dict[str, Any]) -> str:
     return "nothing to do"
 
 
+@task(name="catch up", timeout_seconds=600)
+def catch_up(weeks: list[int]) -> list[dict[str, Any]]:
+    """Write the decision on each of these weeks to `var/monitor/weeks/`; return them in short."""
+    layout = Layout(ROOT)
+    rows = []
+    for decision in watch.read_history(layout):
+        if decision["week"] in weeks:
+            path = layout.var / "monitor" / "weeks" / f"week-{decision['week']}.json"
+            write_json(path, decision)
+            rows.append({key: decision[key] for key in ("week", "diagnosis", "remedy", "reason")})
+    return rows
+
+
 @flow(name="monitoring", timeout_seconds=3600, **recorded())
-def monitoring(act_on_it: bool = True, prove: bool = False) -> Any:
-    """Look for drift and faults in the newest week, and act.
+def monitoring(
+    act_on_it: bool = True, prove: bool = False, from_week: Week = None, to_week: Week = None
+) -> Any:
+    """Look for drift and faults in the newest week, and act; or catch up on earlier weeks.
 
     Args:
         act_on_it: carry out the remedy; false only reports.
         prove: also try the seeded shifts and the false-alarm rate again (the pipeline does).
+        from_week: write the decisions on past weeks from this one; no remedy is carried out, since
+            what was right then may be wrong now.
+        to_week: last week of these; the newest if not given.
+
+    Raises:
+        ParamsError: no such weeks.
     """
+    weeks = chosen_weeks(from_week, to_week, weeks_held(Layout(ROOT)))
     decision = judge(prove)
+    if weeks is not None:
+        rows = catch_up(weeks)
+        publish_table("weeks", rows, description="Decisions on the weeks asked for")
+        alarms = sum(row["diagnosis"] != "no drift" for row in rows)
+        judged = f"{len(rows)} of {len(weeks)} weeks judged, {alarms} alarms"
+        return Completed(message=f"{judged}; the others have too few weeks before them")
     windows = compare()
     rows = [
         {"column": name, "index": round(value, 4), "limit": round(windows["limits"][name], 4)}

@@ -417,6 +417,12 @@ def latest(decisions: tuple[Decision, ...]) -> dict[str, Any]:
     }
 
 
+def read_history(layout: Layout) -> list[dict[str, Any]]:
+    """Return the decisions on all weeks, oldest first; empty before the first run."""
+    path = layout.var / "monitor" / "history.json"
+    return json.loads(path.read_text(encoding="utf-8"))["decisions"] if path.is_file() else []
+
+
 def read_latest(layout: Layout) -> dict[str, Any]:
     """Return the newest decision; empty before the first run."""
     path = layout.var / "monitor" / "latest.json"
