@@ -221,9 +221,12 @@ class TrainRankerParams(Section):
     """Candidate quotas and the boosted-tree ranker."""
 
     seed: int = 7
-    trees: Positive = 300
+    trees: Positive = 250
     leaves: Positive = 31
-    learning_rate: float = 0.07
+    learning_rate: float = 0.08
+    new_learning_rate: Annotated[
+        float, Field(gt=0, description="of the trees for products never bought; they have less")
+    ] = 0.05
     windows: Positive = 14
     window_weeks: Positive = 4
     stride_weeks: Positive = 2
@@ -269,6 +272,52 @@ class EvaluateParams(Section):
     k: Positive = 10
     cold_from_week: int = 27
     cold_to_week: int = 39
+
+
+class SegmentsParams(Section):
+    """Groups of visitors who buy alike."""
+
+    seed: int = 7
+    segments: Annotated[int, Field(ge=2, le=40)] = 8
+    dimensions: Annotated[int, Field(ge=2, description="of the learned visitor vectors")] = 16
+    min_trips: Annotated[
+        int, Field(ge=0, description="visitors with fewer are placed, and do not shape the groups")
+    ] = 10
+    months: Annotated[
+        int, Field(ge=0, description="earlier cut-offs, four weeks apart, that it is retrained on")
+    ] = 3
+
+
+class SocialParams(Section):
+    """Influence over relations, and its trial on the synthetic shop."""
+
+    seed: int = 7
+    min_people: Annotated[
+        int, Field(ge=2, description="consenting relations below which none is used")
+    ] = 3
+    shops: Annotated[
+        int, Field(ge=1, description="synthetic shops of the trial, each with its own seed")
+    ] = 4
+    visitors: Positive = 300
+    products: Positive = 240
+    weeks: Positive = 20
+    bootstrap: Positive = 1000
+
+
+class BundlesParams(Section):
+    """Complements and substitutes."""
+
+    min_lines: Annotated[float, Field(ge=1)] = 20.0
+    keep: Positive = 20
+
+
+class TrainLaunchParams(Section):
+    """The launch planner's models."""
+
+    seed: int = 7
+    trees: Annotated[int, Field(ge=1, description="per quantile of the demand")] = 120
+    households: Annotated[int, Field(ge=1, description="that the audience learns from")] = 800
+    min_launches: Annotated[int, Field(ge=1, description="below which no range is stated")] = 100
 
 
 class ServeParams(Section):
@@ -336,6 +385,10 @@ class Params(Section):
     train_classifier: TrainClassifierParams = TrainClassifierParams()
     train_promotions: TrainPromotionsParams = TrainPromotionsParams()
     evaluate: EvaluateParams = EvaluateParams()
+    segments: SegmentsParams = SegmentsParams()
+    social: SocialParams = SocialParams()
+    bundles: BundlesParams = BundlesParams()
+    train_launch: TrainLaunchParams = TrainLaunchParams()
     serve: ServeParams = ServeParams()
     monitor: MonitorParams = MonitorParams()
     promote: PromoteParams = PromoteParams()

@@ -74,6 +74,7 @@ class Slate:
     products: tuple[ScoredProduct, ...]
     degraded: tuple[str, ...] = ()
     propensities: tuple[float, ...] = ()
+    also: tuple[ScoredProduct, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -522,6 +523,12 @@ class RecommendEngine:
             np.r_[held.place, np.full(len(new), -1)],
         )
 
+    def _ident(self, visitor_id: str | None) -> int:
+        """Return the visitor's number in the release, -1 for one it does not know."""
+        if visitor_id is None or self.history_store is None:
+            return -1
+        return self.history_store.index.get(visitor_id, -1)
+
     def scores(self, visitor_id: str | None, session: Session, now: datetime) -> Scores:
         """Score every product for one visitor; the base of slates, affinities and explanations."""
         log = self.visitor_log(visitor_id, session, now)
@@ -542,7 +549,11 @@ class RecommendEngine:
             owned[np.unique(log.group)] = True
         if self.state is not None and self.ranker is not None and len(log):
             view = view_visitors(
-                log, np.array([day_of(now)]), np.array([self.week_of(now)]), self.state
+                log,
+                np.array([day_of(now)]),
+                np.array([self.week_of(now)]),
+                self.state,
+                ident=np.array([self._ident(visitor_id)]),
             )
             allowed = self.state.rankable | owned[: self._n_state]
             extra = None
@@ -715,6 +726,8 @@ class RecommendEngine:
         surface: str = "home",
         filters: Filters | None = None,
         exclude: Collection[str] = (),
+        rules: Sequence[Rule] = (),
+        also: Collection[str] = (),
     ) -> Slate:
         """Compose a slate for a visitor.
 
@@ -727,6 +740,9 @@ class RecommendEngine:
             filters: hard constraints; never broken, so a slate is shorter, or empty, when fewer
                 products meet them (`degraded` then says `filters`).
             exclude: product ids never shown.
+            rules: wishes of the shop for this slate, beside those the engine holds.
+            also: products asked about; those that might stand on this slate and do not come back,
+                scored, as `Slate.also`.
 
         Returns:
             Ranked products. Without filters it is never empty while the catalogue holds a product.
@@ -735,24 +751,35 @@ class RecommendEngine:
         session = read_session(recent, now)
         scores = self.scores(visitor_id, session, now)
         degraded = list(scores.degraded)
-        allowed = self._allowed(snapshot, session, scores, filters, set(exclude), now, surface)
+        wishes = [rule for rule in (*self.rules, *rules) if rule.holds(now, surface)]
+        allowed = self._allowed(snapshot, session, scores, filters, set(exclude), now, wishes)
         if filters is not None and len(allowed) < limit:
             degraded.append("filters")
         named = [
             snapshot.index[product_id]
-            for rule in self.rules
-            if rule.holds(now, surface)
+            for rule in wishes
             for product_id in rule.product_ids
             if product_id in snapshot.index
         ]
         order = best_first(allowed, scores.log_odds, max(1000, 20 * limit))
         order = np.union1d(order, np.intersect1d(allowed, np.array(named, dtype=np.int64)))
-        placed = self._compose(snapshot, scores, order, visitor_id, now, limit, surface)
+        placed = self._compose(snapshot, scores, order, visitor_id, now, limit, surface, wishes)
         products = tuple(
             self._card(snapshot, scores, session, p.item, rank, p.explored, p.pinned)
             for rank, p in enumerate(placed, start=1)
         )
-        return Slate(products, tuple(dict.fromkeys(degraded)), tuple(p.propensity for p in placed))
+        open_, shown = set(allowed.tolist()), {p.item for p in placed}
+        asked = [snapshot.index[p] for p in dict.fromkeys(also) if p in snapshot.index]
+        return Slate(
+            products,
+            tuple(dict.fromkeys(degraded)),
+            tuple(p.propensity for p in placed),
+            tuple(
+                self._card(snapshot, scores, session, item, len(placed) + 1, False, False)
+                for item in asked
+                if item in open_ and item not in shown
+            ),
+        )
 
     def _allowed(
         self,
@@ -762,17 +789,14 @@ class RecommendEngine:
         filters: Filters | None,
         exclude: set[str],
         now: datetime,
-        surface: str,
+        rules: Sequence[Rule],
     ) -> IntArray:
         """Apply the hard filters, giving way step by step (never on the caller's filters)."""
         fits = np.zeros(len(snapshot.ids), dtype=bool)
         held = snapshot.table_rows >= 0
         fits[held] = snapshot.table.mask(filters)[snapshot.table_rows[held]]
         blocked = exclude | {
-            product_id
-            for rule in self.rules
-            if rule.kind == "block" and rule.holds(now, surface)
-            for product_id in rule.product_ids
+            product_id for rule in rules if rule.kind == "block" for product_id in rule.product_ids
         }
         for product_id in blocked:
             if product_id in snapshot.index:
@@ -816,8 +840,8 @@ class RecommendEngine:
         now: datetime,
         limit: int,
         surface: str,
+        rules: Sequence[Rule],
     ) -> list[Any]:
-        rules = [rule for rule in self.rules if rule.holds(now, surface)]
         value = scores.log_odds.copy()
         pins: list[tuple[int, int]] = []
         open_ = set(order.tolist())

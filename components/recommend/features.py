@@ -12,11 +12,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from components.recommend.crowd import CROWD_NAMES, Crowd
+from components.recommend.demand import Demand
 from components.recommend.history import BoolArray, FloatArray, IntArray, Log
+from components.recommend.trips import NEVER_TRIPS, full_trips, regularity
 
 HALF_LIVES_DAYS = (14.0, 42.0, 91.0, 182.0)
 LAST_TRIPS = (1, 3, 5, 10)
 NEVER = 999.0
+UNRANKED = 9999.0
+RELATIVE_TO = 30
 
 _OWN = (
     "lines", "days", "decay_14", "decay_42", "decay_91", "decay_182", "recency", "age", "gap",
@@ -36,6 +41,14 @@ _PRODUCT = (
 _EXPOSURE = ("display", "mailer", "front", "display_lift", "mailer_lift", "front_lift")
 _AFFINITY = ("svd", "neighbours", "companions", "in_type", "in_category")
 _PLACE = ("share", "lift")
+_REGULAR = ("share", "even_3", "even_8", "even_20", "in_2", "in_4", "in_8", "since")
+_REGULAR_TYPE = ("share", "even_8", "since")
+_REGULAR_VISITOR = ("trips", "size")
+_ORDER = ("by_42", "by_182", "share_of_type", "due_product")
+_RELATIVE = ("svd", "neighbours", "companions")
+_DEMAND = ("mailer", "mailer_ratio", "display", "lift", "mailed_share")
+_EARLIER = ("display", "mailer", "front")
+_MAILED = ("own", "visitor")
 
 FEATURES: tuple[str, ...] = (
     *(f"own_{n}" for n in _OWN),
@@ -46,6 +59,15 @@ FEATURES: tuple[str, ...] = (
     *(f"exposure_{n}" for n in _EXPOSURE),
     *(f"affinity_{n}" for n in _AFFINITY),
     *(f"place_{n}" for n in _PLACE),
+    *(f"regular_{n}" for n in _REGULAR),
+    *(f"regular_type_{n}" for n in _REGULAR_TYPE),
+    *(f"regular_visitor_{n}" for n in _REGULAR_VISITOR),
+    *(f"order_{n}" for n in _ORDER),
+    *(f"relative_{n}" for n in _RELATIVE),
+    *(f"demand_{n}" for n in _DEMAND),
+    *(f"earlier_{n}" for n in _EARLIER),
+    *(f"mailed_{n}" for n in _MAILED),
+    *CROWD_NAMES,
 )
 
 
@@ -77,6 +99,8 @@ class ShopState:
         neighbours: (V, V) similarities, visitors in common.
         companions: (V, V) similarities, baskets in common.
         rankable: (V,) products that may be ranked by this model.
+        crowd: all visitors as neighbours.
+        demand: how sales answer to displays and mailers.
         trips_28: shopping trips of all visitors in the last 28 days.
     """
 
@@ -91,6 +115,8 @@ class ShopState:
     companions: sp.csr_matrix
     rankable: BoolArray
     exposures: Exposures
+    crowd: Crowd
+    demand: Demand
     trips_28: float = 0.0
 
     @property
@@ -261,6 +287,7 @@ def group_stats(log: Log, now: IntArray, visitors: VisitorStats, n_groups: int) 
 ABSENT: Mapping[str, float] = {
     "recency": NEVER, "age": NEVER, "gap": NEVER, "due": -1.0, "last_gap": NEVER,
     "gap_spread": -1.0, "trips_since": NEVER, "discounted": -1.0, "due_trips": -1.0,
+    "since": NEVER_TRIPS, "by_42": UNRANKED, "by_182": UNRANKED, "mailed": -1.0,
 }  # fmt: skip
 
 
@@ -286,14 +313,18 @@ class VisitorView:
         week: (B,) shop week of each request.
         taste: (B, V) sparse decayed and damped purchases, rows of length 1; other events join it.
         last_basket: (B, V) sparse, the products of the last three trips.
+        ident: (B,) numbers in the state's crowd, -1 for a visitor it does not know.
     """
 
     now: IntArray
     week: IntArray
+    ident: IntArray
     visitors: VisitorStats
     own: GroupStats
     types: GroupStats
     categories: GroupStats
+    regular: GroupStats
+    regular_types: GroupStats
     taste: sp.csr_matrix
     last_basket: sp.csr_matrix
 
@@ -333,8 +364,17 @@ def last_basket_matrix(own: GroupStats, n_visitors: int) -> sp.csr_matrix:
     return normalised(matrix)
 
 
-def view_visitors(log: Log, now: IntArray, week: IntArray, state: ShopState) -> VisitorView:
+def view_visitors(
+    log: Log, now: IntArray, week: IntArray, state: ShopState, *, ident: IntArray | None = None
+) -> VisitorView:
     """Summarise visitors 0 to B - 1 of `log` for requests on days `now` of shop weeks `week`.
+
+    Args:
+        log: rows strictly before the request.
+        now: (B,) UTC day of each request.
+        week: (B,) shop week of each request.
+        state: the shop before the week of the request.
+        ident: (B,) the visitors' numbers in the state's crowd; unknown by default.
 
     Raises:
         ValueError: a row of the log lies on or after a visitor's request day, which would let a
@@ -346,16 +386,53 @@ def view_visitors(log: Log, now: IntArray, week: IntArray, state: ShopState) -> 
     n_types = int(state.type_of.max(initial=0)) + 1
     n_categories = int(state.category_of.max(initial=0)) + 1
     own = group_stats(log, now, visitors, state.n_products)
+    mailed = state.demand.mailed_then(log)
+    _add_order(own, len(now))
+    _add_mailed(own, log, mailed)
+    trips = full_trips(log, len(now), state.rankable)
+    count = np.maximum(np.bincount(log.visitor, minlength=len(now)), 1)
+    visitors.values["mailed"] = (np.bincount(log.visitor, mailed, len(now)) / count).astype(
+        np.float32
+    )
+    visitors.values["full_trips"] = trips.count.astype(np.float32)
+    visitors.values["full_size"] = trips.size
+    regular = regularity(log, log.group, trips, state.n_products)
+    regular_types = regularity(log, state.type_of[log.group], trips, n_types)
     return VisitorView(
         now=now,
         week=week,
+        ident=np.full(len(now), -1) if ident is None else ident,
         visitors=visitors,
         own=own,
         types=group_stats(log.grouped(state.type_of), now, visitors, n_types),
         categories=group_stats(log.grouped(state.category_of), now, visitors, n_categories),
+        regular=GroupStats(*regular, state.n_products),
+        regular_types=GroupStats(*regular_types, n_types),
         taste=taste_matrix(own, len(now)),
         last_basket=last_basket_matrix(own, len(now)),
     )
+
+
+def _add_order(own: GroupStats, n_visitors: int) -> None:
+    """Add each product's place, from 0, among the visitor's own by two decayed counts."""
+    if not own.values:
+        return
+    owner = own.keys // own.n_groups
+    for name, decay in (("by_42", "decay_42"), ("by_182", "decay_182")):
+        order = np.lexsort((-own.values[decay], owner))
+        begin = np.searchsorted(owner[order], np.arange(n_visitors))
+        place = np.empty(len(order), dtype=np.float32)
+        place[order] = np.arange(len(order)) - begin[owner[order]]
+        own.values[name] = place
+
+
+def _add_mailed(own: GroupStats, log: Log, mailed: FloatArray) -> None:
+    """Add the mean share of places that mailed the product when the visitor bought it."""
+    if own.values:
+        at = own.rows_of(log.visitor, log.group)
+        count = np.bincount(at, minlength=len(own.keys))
+        sums = np.bincount(at, mailed, len(own.keys))
+        own.values["mailed"] = (sums / np.maximum(count, 1)).astype(np.float32)
 
 
 def dense_product(left: sp.csr_matrix, right: sp.csr_matrix) -> FloatArray:
@@ -375,6 +452,7 @@ def affinities(view: VisitorView, state: ShopState) -> dict[str, FloatArray]:
         "svd": folded,
         "neighbours": dense_product(taste, state.neighbours),
         "companions": dense_product(view.last_basket, state.companions),
+        **state.crowd.scores(taste, view.ident),
     }
 
 
@@ -416,6 +494,58 @@ def feature_rows(
     put(np.stack([affinity[n][visitor, product] for n in ("svd", "neighbours", "companions")], 1))
     put(state.in_group[product])
     put(_place_rows(view, state, visitor, product))
+    put(gathered(view.regular, _REGULAR, view.regular.rows_of(visitor, product)))
+    put(gathered(view.regular_types, _REGULAR_TYPE, view.regular_types.rows_of(visitor, type_)))
+    values = view.visitors.values
+    put(np.stack([values["full_trips"], values["full_size"]], axis=1)[visitor])
+    put(_order_rows(view, state, visitor, product))
+    put(_relative_rows(affinity, visitor, product))
+    put(_demand_rows(view, state, visitor, product))
+    own_mailed = gathered(view.own, ("mailed",), view.own.rows_of(visitor, product))
+    put(np.concatenate([own_mailed, values["mailed"][visitor][:, None]], axis=1))
+    put(np.stack([affinity[name][visitor, product] for name in CROWD_NAMES], axis=1))
+    return out
+
+
+def _order_rows(
+    view: VisitorView, state: ShopState, visitor: IntArray, product: IntArray
+) -> FloatArray:
+    own = view.own.rows_of(visitor, product)
+    places = gathered(view.own, ("by_42", "by_182"), own)
+    mine = gathered(view.own, ("decay_182", "recency"), own)
+    of_type = view.types.rows_of(visitor, state.type_of[product])
+    total = gathered(view.types, ("decay_182",), of_type)[:, 0]
+    share = np.where(total > 0, mine[:, 0] / np.maximum(total, 1e-6), -1.0)
+    due = mine[:, 1] / np.maximum(state.facts[product, _PRODUCT.index("gap")], 0.5)
+    return np.column_stack([places, share, due]).astype(np.float32)
+
+
+def _relative_rows(
+    affinity: Mapping[str, FloatArray], visitor: IntArray, product: IntArray
+) -> FloatArray:
+    """Return affinities in units of the visitor's own 30th best."""
+    columns = []
+    for name in _RELATIVE:
+        scores = affinity[name]
+        k = min(RELATIVE_TO, scores.shape[1])
+        best = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
+        columns.append(scores[visitor, product] / np.maximum(best, 1e-6)[visitor])
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _demand_rows(
+    view: VisitorView, state: ShopState, visitor: IntArray, product: IntArray
+) -> FloatArray:
+    """Return what the week's exposures let expect, and the exposures of the week before."""
+    out = np.full((len(visitor), len(_DEMAND) + len(_EARLIER)), -1.0, dtype=np.float32)
+    week = view.week[visitor]
+    for value in np.unique(week):
+        rows = np.flatnonzero(week == value)
+        shares = state.exposures.shares.get(int(value))
+        out[rows, : len(_DEMAND)] = state.demand.expected(shares)[product[rows]]
+        earlier = state.exposures.shares.get(int(value) - 1)
+        if shares is not None and earlier is not None:
+            out[rows, len(_DEMAND) :] = earlier[product[rows]]
     return out
 
 

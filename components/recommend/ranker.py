@@ -106,7 +106,9 @@ class Ranker:
     Attributes:
         models: LightGBM text of each model; text is what is hashed and stored.
         weights: one per model; scores are weighted sums of raw outputs.
-        features: column names the models were trained on, among `FEATURES`.
+        parts: per model the pairs it scores: `own` products bought before, `new` ones, or `all`.
+            Every model gives log-odds, so that the parts' scores stand on one scale.
+        features: column names the models were trained on, among `FEATURES`; one may see fewer.
         calibration: score to probability.
         quotas: candidate quotas it was trained with.
     """
@@ -116,6 +118,7 @@ class Ranker:
     calibration: Calibration = field(default_factory=Calibration)
     quotas: Mapping[str, int] = field(default_factory=lambda: dict(QUOTAS))
     features: tuple[str, ...] = FEATURES
+    parts: tuple[str, ...] = ()
     _boosters: list[Any] = field(default_factory=list, repr=False)
 
     def boosters(self) -> list[Any]:
@@ -138,10 +141,16 @@ class Ranker:
         total = np.zeros(len(rows), dtype=np.float64)
         if not len(rows):
             return total.astype(np.float32)
-        if self.features != FEATURES:
-            rows = rows[:, [FEATURES.index(name) for name in self.features]]
-        for booster, weight in zip(self.boosters(), self.weights, strict=True):
-            total += weight * booster.predict(rows, raw_score=True, num_threads=threads)
+        own = rows[:, FEATURES.index("own_days")] > 0
+        parts = self.parts or ("all",) * len(self.models)
+        for booster, weight, part in zip(self.boosters(), self.weights, parts, strict=True):
+            at = np.flatnonzero({"own": own, "new": ~own, "all": np.ones_like(own)}[part])
+            names = booster.feature_name()
+            columns = [FEATURES.index(name) for name in names]
+            wanted = rows[at] if names == list(FEATURES) else rows[np.ix_(at, columns)]
+            if len(wanted):
+                raw = booster.predict(wanted, raw_score=True, num_threads=threads)
+                total[at] += weight * raw
         return total.astype(np.float32)
 
     def save(self, folder: Path) -> None:
@@ -151,6 +160,7 @@ class Ranker:
         stored = {
             "weights": list(self.weights),
             "features": list(self.features),
+            "parts": list(self.parts),
             "quotas": dict(self.quotas),
             "calibration": {
                 "scores": list(self.calibration.scores),
@@ -184,6 +194,7 @@ class Ranker:
             ),
             quotas=stored["quotas"],
             features=tuple(stored["features"]),
+            parts=tuple(stored.get("parts", ())),
         )
 
 

@@ -15,6 +15,8 @@ import polars as pl
 import scipy.sparse as sp
 
 from components.contracts.errors import ArtefactError
+from components.recommend.crowd import Crowd, gather_crowd
+from components.recommend.demand import Demand, learn_demand
 from components.recommend.features import Exposures, ShopState, normalised
 from components.recommend.history import BoolArray, FloatArray, IntArray, Log, dense
 
@@ -277,6 +279,8 @@ def build_state(
         companions=cosine_neighbours(bought, neighbours, keep=rankable),
         rankable=rankable,
         exposures=calendar.before(week, n),
+        crowd=gather_crowd(rows, today, n_visitors, n),
+        demand=learn_demand(rows, week, calendar.shares, n),
         trips_28=float(len(np.unique(trip_key[age <= 28]))),
     )
 
@@ -308,7 +312,7 @@ def save_state(
         folder: an artefact being written.
         state: built on all data of the release.
         product_ids: ids in dense order.
-        weeks: exposures kept from `state.week` on; earlier ones cannot be asked for.
+        weeks: exposures kept from the week before `state.week` on; earlier ones go unasked.
     """
     arrays: dict[str, Any] = {name: getattr(state, name) for name in _DENSE}
     arrays["place_share"] = state.place_share.astype(np.float16)
@@ -317,7 +321,8 @@ def save_state(
         matrix: sp.csr_matrix = getattr(state, name)
         for part in ("data", "indices", "indptr"):
             arrays[f"{name}_{part}"] = getattr(matrix, part)
-    kept = [w for w in state.exposures.shares if state.week <= w < state.week + weeks]
+    arrays |= state.crowd.arrays() | state.demand.arrays()
+    kept = [w for w in state.exposures.shares if state.week - 1 <= w < state.week + weeks]
     for week in kept:
         arrays[f"shares_{week}"] = state.exposures.shares[week]
     np.savez_compressed(folder / STATE_NAME, **arrays)
@@ -343,6 +348,7 @@ def load_state(folder: Path) -> tuple[ShopState, tuple[str, ...]]:
                 parts[name] = sp.csr_matrix(held_parts, (n, n))
             shares = {int(w): held[f"shares_{w}"] for w in head["exposure_weeks"]}
             exposures = Exposures(shares, held["usual"])
+            parts |= {"crowd": Crowd.from_arrays(held), "demand": Demand.from_arrays(held)}
     except (OSError, ValueError, KeyError) as error:
         raise ArtefactError(
             f"{folder}: the shop's state cannot be read ({error}). "

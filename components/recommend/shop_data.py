@@ -136,4 +136,4 @@ def first_baskets(
 def view_at(shop: ShopData, state: ShopState, baskets: Baskets) -> VisitorView:
     """View the visitors of these baskets: history before the state's week, asked on the day."""
     log = shop.log.before(state.week).of_visitors(baskets.visitor, len(shop.visitor_ids))
-    return view_visitors(log, baskets.day, baskets.week, state)
+    return view_visitors(log, baskets.day, baskets.week, state, ident=baskets.visitor)

@@ -6,7 +6,9 @@ evaluation at an earlier week: given the weeks before, what is in the first bask
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 
@@ -37,10 +39,12 @@ FLOOR_FEATURES = (
     "affinity_svd", "affinity_neighbours", "exposure_display", "exposure_mailer",
     "exposure_front",
 )  # fmt: skip
-HELD_OUT = 10
+FOLDS = 10
 NEGATIVES_OWN = 0.15
 NEGATIVES_OTHER = 0.05
-BLANK_EVERY = 6
+BLANK_EVERY = 10
+LEARNT = ("regular_", "order_", "relative_", "demand_", "earlier_", "mailed_", "crowd_")
+SPLIT_FROM = 2_000
 
 
 def bought_among(candidates: Candidates, baskets: Baskets, n_products: int) -> BoolArray:
@@ -60,7 +64,7 @@ class TrainingRows:
     weight: FloatArray
     owned: BoolArray
     group: IntArray
-    held_out: BoolArray
+    fold: IntArray
 
 
 def window_rows(
@@ -75,7 +79,7 @@ def window_rows(
     """Make the training rows of one window.
 
     All that was bought is kept; of the rest a sample, weighted by the inverse of its chance, so
-    that sums stand for all candidates. One visitor in ten is held out for calibration.
+    that sums stand for all candidates.
 
     Args:
         shop: all data.
@@ -99,14 +103,13 @@ def window_rows(
     chance = np.where(bought, 1.0, chance)
     kept = np.flatnonzero(rng.random(len(chance)) < chance)
     sampled: Candidates = candidates.take(kept)
-    held_out = baskets.visitor[sampled.visitor] % HELD_OUT == 0
     return TrainingRows(
         features=feature_rows(view, state, sampled.visitor, sampled.product, affinity),
         bought=bought[kept],
         weight=(1.0 / chance[kept]).astype(np.float32),
         owned=sampled.owned,
         group=sampled.visitor + group_offset,
-        held_out=held_out,
+        fold=baskets.visitor[sampled.visitor] % FOLDS,
     )
 
 
@@ -130,24 +133,36 @@ def training_weeks(first_week: int, before_week: int, params: TrainRankerParams)
 
 
 def collect_rows(
-    shop: ShopData, before_week: int, params: TrainRankerParams, min_purchases: int, min_basket: int
+    shop: ShopData,
+    before_week: int,
+    params: TrainRankerParams,
+    min_purchases: int,
+    min_basket: int,
+    *,
+    threads: int = 2,
 ) -> TrainingRows:
     """Make the rows of all windows that end before `before_week`.
 
     Raises:
         TableError: no visitor has a basket in any window.
     """
-    rng = np.random.default_rng(params.seed)
-    parts, offset = [], 0
     weeks = training_weeks(int(shop.log.week.min()), before_week, params)
-    for place, week in enumerate(weeks):
+
+    def window(place: int) -> TrainingRows | None:
+        week = weeks[place]
         state = state_at(shop, week, params, min_purchases)
         to_week = min(week + params.window_weeks, before_week)
         baskets = first_baskets(shop.log, week, to_week, state.rankable, min_basket)
-        if len(baskets):
-            blank = place % BLANK_EVERY == BLANK_EVERY - 1
-            parts.append(window_rows(shop, state, baskets, rng, group_offset=offset, blank=blank))
-            offset += len(baskets)
+        if not len(baskets):
+            return None
+        rng = np.random.default_rng([params.seed, week])
+        blank = place % BLANK_EVERY == BLANK_EVERY - 1
+        return window_rows(
+            shop, state, baskets, rng, group_offset=place * len(shop.visitor_ids), blank=blank
+        )
+
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [rows for rows in pool.map(window, range(len(weeks))) if rows is not None]
     if not parts or not joined(parts).bought.any():
         raise TableError(
             f"the ranker finds no basket of {min_basket} products before week {before_week}; lower "
@@ -156,23 +171,80 @@ def collect_rows(
     return joined(parts)
 
 
-def tree_options(params: TrainRankerParams, n_rows: int, threads: int) -> dict[str, object]:
-    """Return LightGBM's options for the binary objective; deterministic whatever the threads."""
+def tree_options(params: TrainRankerParams, n_rows: int, learning_rate: float) -> dict[str, object]:
+    """Return LightGBM's options for the binary objective; deterministic.
+
+    One thread each: several threads of one fit wait for each other on a busy machine (seven times
+    the time was seen), while separate fits do not.
+    """
     return {
         "objective": "binary",
         "num_leaves": params.leaves,
-        "learning_rate": params.learning_rate,
+        "learning_rate": learning_rate,
         "feature_fraction": 0.4,
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
-        "max_bin": 127,
+        "max_bin": 63,
         "min_data_in_leaf": 100 if n_rows > 50_000 else 10,
         "seed": params.seed,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": threads,
+        "num_threads": 1,
         "verbose": -1,
     }
+
+
+def fit_trees(
+    rows: TrainingRows, kept: BoolArray, columns: Sequence[str], options: dict[str, object], n: int
+) -> str:
+    """Fit `n` trees on the chosen rows and return the model's text."""
+    import lightgbm
+
+    places = [FEATURES.index(name) for name in columns]
+    at = np.flatnonzero(kept)
+    data = lightgbm.Dataset(
+        rows.features[np.ix_(at, places)],
+        rows.bought[at].astype(np.float32),
+        weight=rows.weight[at],
+        feature_name=list(columns),
+    )
+    return lightgbm.train(options, data, n).model_to_string()
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the models whose scores are averaged.
+
+    Attributes:
+        part: the pairs it is for: `own`, `new` or `all`.
+        features: columns it sees.
+        fold: tenth of the visitors it does not see; calibration asks them.
+        random: splits at thresholds drawn by chance, the best of which is taken.
+    """
+
+    part: str
+    features: tuple[str, ...]
+    fold: int
+    random: bool = False
+
+
+def members_of(features: tuple[str, ...], *, split: bool) -> tuple[Member, ...]:
+    """Return the models to fit, those of one fold next to each other.
+
+    What was bought before and what was not are two questions: whether a habit comes round again,
+    and whether something new is taken up. Each has its own trees, three times: with all features,
+    with all and thresholds drawn by chance, and with the plain features. They err differently, so
+    that their mean is better than each.
+    """
+    if not split:
+        return (Member("all", features, 0),)
+    plain = tuple(name for name in features if not name.startswith(LEARNT)) or features
+    views = ((features, False), (features, True), (plain, False))
+    return tuple(
+        Member(part, view, fold, random)
+        for fold, (view, random) in enumerate(views)
+        for part in ("own", "new")
+    )
 
 
 def train(
@@ -180,35 +252,61 @@ def train(
     params: TrainRankerParams,
     *,
     features: tuple[str, ...] = FEATURES,
+    split_from: int | None = SPLIT_FROM,
     threads: int = 2,
 ) -> Ranker:
-    """Fit the trees on the rows kept for training and the calibration on those held out.
+    """Fit the members, each without its fold of the visitors, and the calibration on these folds.
 
     Args:
         rows: of all windows.
-        params: trees, leaves, learning rate, seed.
+        params: trees, leaves, learning rates, seed.
         features: columns used.
-        threads: for LightGBM.
+        split_from: rows of each kind from which on they get their own trees; with fewer, or with
+            None, one model is fitted on all rows.
+        threads: fits at a time, and threads of the scoring.
     """
-    import lightgbm
-
-    fit = ~rows.held_out
-    if not rows.held_out.any() or not rows.bought[rows.held_out].any():
-        fit = np.ones_like(fit)
-    columns = [FEATURES.index(name) for name in features]
-    data = lightgbm.Dataset(
-        rows.features[fit][:, columns],
-        rows.bought[fit].astype(np.float32),
-        weight=rows.weight[fit],
-        feature_name=list(features),
+    kinds = {"own": rows.owned, "new": ~rows.owned, "all": np.ones_like(rows.owned)}
+    split = split_from is not None and all(
+        kinds[kind].sum() >= split_from and rows.bought[kinds[kind]].any()
+        for kind in ("own", "new")
     )
-    options = tree_options(params, int(fit.sum()), threads)
-    booster = lightgbm.train(options, data, params.trees)
-    ranker = Ranker(models=(booster.model_to_string(),), weights=(1.0,), features=features)
-    check = rows.held_out if rows.bought[rows.held_out].any() else fit
-    score = ranker.score(rows.features[check], threads=threads)
-    ranker.calibration = fit_calibration(score, rows.bought[check], rows.weight[check])
-    return ranker
+    members = members_of(features, split=split)
+
+    def fitted(member: Member) -> str:
+        rate = params.new_learning_rate if member.part == "new" else params.learning_rate
+        kept = kinds[member.part] & (rows.fold != member.fold)
+        if not rows.bought[kept].any():
+            kept = kinds[member.part]
+        options = tree_options(params, int(kept.sum()), rate)
+        if member.random:  # weaker trees, so each may say more
+            options |= {"extra_trees": True, "learning_rate": 1.5 * rate, "extra_seed": params.seed}
+        return fit_trees(rows, kept, member.features, options, params.trees)
+
+    with ThreadPoolExecutor(threads) as pool:
+        models = tuple(pool.map(fitted, members))
+    scores, asked = [], []
+    for fold, group in groupby(range(len(members)), key=lambda place: members[place].fold):
+        places = list(group)
+        check = np.flatnonzero(rows.fold == fold)
+        if not rows.bought[check].any():
+            check = np.arange(len(rows.fold))
+        alone = Ranker(
+            models=tuple(models[place] for place in places),
+            weights=(1.0,) * len(places),
+            features=features,
+            parts=tuple(members[place].part for place in places),
+        )
+        scores.append(alone.score(rows.features[check], threads=threads))
+        asked.append(check)
+    at = np.concatenate(asked)
+    shares = [1.0 / sum(other.part == member.part for other in members) for member in members]
+    return Ranker(
+        models=models,
+        weights=tuple(shares),
+        features=features,
+        parts=tuple(member.part for member in members),
+        calibration=fit_calibration(np.concatenate(scores), rows.bought[at], rows.weight[at]),
+    )
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -226,7 +324,7 @@ def run(params: Params, layout: Layout) -> None:
     section, split = params.train_ranker, params.split
     rows = collect_rows(shop, cut.test_from_week, section, split.min_purchases, split.min_basket)
     ranker = train(rows, section)
-    floor = train(rows, section, features=FLOOR_FEATURES)
+    floor = train(rows, section, features=FLOOR_FEATURES, split_from=None)
     after = int(shop.log.week.max()) + 1
     state = state_at(shop, after, section, split.min_purchases)
     inputs = {

@@ -17,7 +17,14 @@ from components.recommend.train_ranker import collect_rows, train
 from tests.unit.recommend.small_shop import FIRST_DAY, GROUPS, PRODUCTS, WEEKS, small_shop
 
 PARAMS = TrainRankerParams(
-    trees=30, leaves=7, windows=5, window_weeks=3, neighbours=6, svd_dimensions=6
+    trees=30,
+    leaves=7,
+    learning_rate=0.07,
+    new_learning_rate=0.07,
+    windows=5,
+    window_weeks=3,
+    neighbours=6,
+    svd_dimensions=6,
 )
 NOW = datetime(1970, 1, 1, 10, tzinfo=UTC) + timedelta(days=FIRST_DAY + 7 * WEEKS + 6)
 NAMES = ("tea", "bread", "soap", "cheese")
