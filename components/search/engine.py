@@ -34,7 +34,15 @@ from components.contracts.records import Product, Variant
 from components.data.catalogue import Catalogue
 from components.data.filters import FilterTable, attribute_name, fitting_variants
 from components.data.words import fold, stems
-from components.search.features import Asked, Shelf, Signals, card_of
+from components.search.arrange import Arrange, Listing
+from components.search.features import (
+    NAMES,
+    Asked,
+    Shelf,
+    Signals,
+    card_of,
+    compare_readings,
+)
 from components.search.index import EmbeddedIndex, FieldWeights, Hits, WordQuery
 from components.search.lexicon import Lexicon, load_lexicon
 from components.search.query import ParsedQuery, parse_query
@@ -53,6 +61,7 @@ DEPTH = 200  # candidates by words, and as many by meaning
 MEANT = 0.5  # similarity from which a product counts as an answer without sharing a word
 COVERED = 0.5  # share of the query's informative words that an answer must hold
 FACET_VALUES = 20
+ODDS = 0.15  # of a reading's log odds against what was typed, in its products' scores
 
 
 @dataclass(frozen=True)
@@ -85,6 +94,18 @@ class _Snapshot:
 
 
 @dataclass(frozen=True)
+class _Found:
+    """Candidates of all readings of a query; a product may stand here once per reading."""
+
+    rows: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
+    features: FloatArray = field(default_factory=lambda: np.zeros((0, len(NAMES)), np.float32))
+    is_answer: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_))
+    odds: FloatArray = field(default_factory=lambda: np.zeros(0, np.float32))
+    by_words: frozenset[int] = frozenset()
+    by_meaning: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
 class _Ranked:
     """The whole answer to a query, before it is cut into pages."""
 
@@ -95,6 +116,8 @@ class _Ranked:
     relaxed: tuple[str, ...]
     relaxations: tuple[Relaxation, ...]
     facets: tuple[Facet, ...]
+    sponsored: frozenset[str] = frozenset()
+    pinned: frozenset[str] = frozenset()
 
 
 class SearchEngine:
@@ -230,7 +253,12 @@ class SearchEngine:
         )
 
     def search(
-        self, request: SearchRequest, *, affinity: Affinity | None = None, offset: int = 0
+        self,
+        request: SearchRequest,
+        *,
+        affinity: Affinity | None = None,
+        offset: int = 0,
+        arrange: Arrange | None = None,
     ) -> SearchResult:
         """Answer a request.
 
@@ -239,6 +267,7 @@ class SearchEngine:
                 page size and cursor. Unknown or outdated cursors start from the first page.
             affinity: gives a visitor's liking in [0, 1] for product ids; None is impersonal.
             offset: products to skip, when no cursor is given.
+            arrange: puts the whole list in another order before it is cut into pages.
 
         Returns:
             Products that meet every hard constraint, of those with equal cards (title and brand)
@@ -258,6 +287,8 @@ class SearchEngine:
         ranked = self._pages.get(name) if is_known else None
         if ranked is None:
             ranked = self._rank(snapshot, parsed, filters, sort, affinity)
+            if arrange is not None:
+                ranked = self._arranged(snapshot, ranked, arrange, filters, sort, request.limit)
             with self._lock:
                 self._pages[name] = ranked
                 self._pages.move_to_end(name)
@@ -285,6 +316,41 @@ class SearchEngine:
             relaxed=ranked.relaxed,
             cursor=_make_cursor(end, name) if end < len(ranked.rows) else None,
             parsed=parsed,
+        )
+
+    def _arranged(
+        self,
+        snapshot: _Snapshot,
+        ranked: _Ranked,
+        arrange: Arrange,
+        filters: Filters,
+        sort: str,
+        page: int,
+    ) -> _Ranked:
+        """Let `arrange` order the whole answer; products it brings in stand with the lowest score.
+
+        What the shop's rules take out is out of the count too.
+        """
+        table = snapshot.table
+
+        def may_show(product_id: str) -> bool:
+            row = table.row_of.get(product_id)
+            return row is not None and bool(table.mask(without(filters, ranked.relaxed))[row])
+
+        ids = [table.ids[row] for row in ranked.rows]
+        listing = Listing(
+            ids, ranked.scores, page, not ranked.relaxed, sort == "relevance", may_show
+        )
+        made = arrange(listing)
+        score_of = dict(zip(ids, ranked.scores.tolist(), strict=True))
+        lowest = float(ranked.scores.min(initial=0.0))
+        kept = [p for p in dict.fromkeys(made.product_ids) if p in table.row_of]
+        return replace(
+            ranked,
+            rows=np.array([table.row_of[p] for p in kept], dtype=np.int64),
+            scores=np.array([score_of.get(p, lowest) for p in kept], dtype=np.float32),
+            sponsored=frozenset(made.sponsored),
+            pinned=frozenset(made.pinned),
         )
 
     @property
@@ -444,8 +510,12 @@ class SearchEngine:
             if relaxations:
                 relaxed = relaxations[0].drop
                 mask = snapshot.table.mask(without(filters, relaxed))
-                asked = replace(parsed, rest="", expansions=()) if WORDS in relaxed else parsed
-                rows, scores, words, meant = self._answers(snapshot, asked, mask, affinity)
+                asked = parsed
+                if WORDS in relaxed:
+                    asked = replace(parsed, rest="", expansions=(), readings=(), noun=())
+                rows, scores, words, meant = self._answers(
+                    snapshot, asked, mask, affinity, strict=True
+                )
         if sort != "relevance" and len(rows):
             order = self._sorted(snapshot, rows, sort, without(filters, relaxed))
             rows, scores = rows[order], scores[order]
@@ -463,6 +533,8 @@ class SearchEngine:
         parsed: ParsedQuery,
         mask: BoolArray,
         affinity: Affinity | None,
+        *,
+        strict: bool = False,
     ) -> tuple[IntArray, FloatArray, frozenset[int], frozenset[int]]:
         """Return the rows that answer, best first, and which came by words and by meaning."""
         nothing = frozenset[int]()
@@ -476,28 +548,94 @@ class SearchEngine:
             return rows[order], popularity[order].astype(np.float32), nothing, nothing
         if not mask.any():
             return np.zeros(0, np.int64), np.zeros(0, np.float32), nothing, nothing
-        asked = WordQuery.of(parsed.rest, parsed.expansions)
-        by_words = self._index.words(asked, k=DEPTH, allowed=mask)
-        by_meaning, vector = Hits(), None
-        if self.encoder is not None:
-            text = parsed.rest
-            vector = self.encoder.encode([text])[0]
-            by_meaning = self._index.nearest(vector, k=DEPTH, allowed=mask)
-        rows, features, is_answer = self._describe(
-            snapshot, parsed, by_words, by_meaning, vector, affinity
-        )
-        if not len(rows):
-            return rows, np.zeros(0, np.float32), nothing, nothing
-        score = self.ranker.score(features) if self.ranker is not None else prior(features)
+        found = self._found(snapshot, parsed, mask, affinity, depth=DEPTH, strict=strict)
         # Answers come before what was merely near; the rest is dropped.
-        rows, score = rows[is_answer], score[is_answer]
-        order = np.lexsort((rows, -score))
-        return (
-            rows[order],
-            score[order],
-            frozenset(by_words.rows.tolist()),
-            frozenset(by_meaning.rows.tolist()),
+        rows, score = self._ordered(found, found.is_answer, self.ranker)
+        return (rows, score, found.by_words, found.by_meaning)
+
+    def _found(
+        self,
+        snapshot: _Snapshot,
+        parsed: ParsedQuery,
+        mask: BoolArray,
+        affinity: Affinity | None,
+        *,
+        depth: int,
+        strict: bool = False,
+    ) -> "_Found":
+        """Propose and describe candidates for every reading of a query.
+
+        A product found by two readings has two rows; what compares candidates with one another
+        compares them over all readings, so that the reading the catalogue knows best wins.
+        """
+        parts = []
+        for text, odds in ((parsed.rest, 0.0), *parsed.readings):
+            reading = parsed
+            if text != parsed.rest:
+                noun = () if parsed.noun and parsed.noun[-1] not in stems(text) else parsed.noun
+                reading = replace(parsed, rest=text, expansions=(), noun=noun)
+            asked = WordQuery.of(reading.rest, reading.expansions)
+            by_words = self._index.words(asked, k=depth, allowed=mask)
+            by_meaning, vector = Hits(), None
+            if self.encoder is not None:
+                vector = self.encoder.encode([reading.rest])[0]
+                by_meaning = self._index.nearest(vector, k=depth, allowed=mask)
+            rows, features, words, is_answer = self._describe(
+                snapshot, reading, by_words, by_meaning, vector, affinity, strict=strict
+            )
+            if len(rows):
+                parts.append((rows, features, words, is_answer, odds, by_words, by_meaning))
+        if not parts:
+            return _Found()
+        features = np.concatenate([p[1] for p in parts])
+        rows = np.concatenate([p[0] for p in parts])
+        if len(parts) > 1:
+            compare_readings(features, np.concatenate([p[2] for p in parts]), rows)
+        return _Found(
+            rows=rows,
+            features=features,
+            is_answer=np.concatenate([p[3] for p in parts]),
+            odds=np.concatenate([np.full(len(p[0]), min(p[4], 0.0), np.float32) for p in parts]),
+            by_words=frozenset(r for p in parts for r in p[5].rows.tolist()),
+            by_meaning=frozenset(r for p in parts for r in p[6].rows.tolist()),
         )
+
+    @staticmethod
+    def _ordered(
+        found: "_Found", kept: BoolArray, ranker: LearnedRanker | None
+    ) -> tuple[IntArray, FloatArray]:
+        """Return the rows kept, each once by its best reading, best first, with their scores."""
+        if not kept.any():
+            return np.zeros(0, np.int64), np.zeros(0, np.float32)
+        score = ranker.score(found.features) if ranker is not None else prior(found.features)
+        score = np.asarray(score + ODDS * found.odds, np.float32)
+        rows, score = found.rows[kept], score[kept]
+        order = np.lexsort((rows, -score))
+        _, first = np.unique(rows[order], return_index=True)
+        order = order[np.sort(first)]
+        return rows[order], score[order]
+
+    def ranked(
+        self, text: str, *, ranker: LearnedRanker | None = None, depth: int = DEPTH
+    ) -> tuple[list[str], FloatArray]:
+        """Rank all candidates of a text, for evaluation.
+
+        Args:
+            text: the query.
+            ranker: in place of the engine's own.
+            depth: how many by words, and as many by meaning, per reading.
+
+        Returns:
+            Product ids, best first, and their scores; those that hardly answer are there too.
+        """
+        snapshot = self._snapshot
+        parsed = self.parse(text)
+        parsed = replace(parsed, rest=parsed.rest or parsed.corrected or text)
+        mask = snapshot.table.mask(parsed.filters)
+        found = self._found(snapshot, parsed, mask, None, depth=depth)
+        every = np.ones(len(found.rows), np.bool_)
+        rows, scores = self._ordered(found, every, ranker or self.ranker)
+        return [snapshot.table.ids[row] for row in rows], scores
 
     def _describe(
         self,
@@ -507,8 +645,10 @@ class SearchEngine:
         by_meaning: Hits,
         vector: FloatArray | None,
         affinity: Affinity | None,
-    ) -> tuple[IntArray, FloatArray, BoolArray]:
-        """Return candidate rows, their features (n, F), and which of them answer the words."""
+        *,
+        strict: bool = False,
+    ) -> tuple[IntArray, FloatArray, FloatArray, BoolArray]:
+        """Return candidate rows, features (n, F), scores by words, and which answer the words."""
         rows = np.union1d(by_words.rows, by_meaning.rows).astype(np.int64)
         n = len(rows)
         words = np.zeros(n, np.float32)
@@ -522,7 +662,7 @@ class SearchEngine:
             liked = np.asarray(affinity([snapshot.table.ids[r] for r in rows]), np.float32)
         asked = self.asked(parsed)
         features = self._shelf.features(asked, rows, Signals(words, meaning, head, liked))
-        return rows, features, self._is_answer(asked, rows, meaning)
+        return rows, features, words, self._is_answer(asked, rows, meaning, strict=strict)
 
     def candidates(
         self, text: str, *, depth: int = DEPTH, parsed: ParsedQuery | None = None
@@ -547,7 +687,7 @@ class SearchEngine:
         if self.encoder is not None:
             vector = self.encoder.encode([words])[0]
             by_meaning = self._index.nearest(vector, k=depth, allowed=mask)
-        rows, features, _ = self._describe(
+        rows, features, _, _ = self._describe(
             snapshot, replace(parsed, rest=words), by_words, by_meaning, vector, None
         )
         return [snapshot.table.ids[row] for row in rows], features
@@ -558,21 +698,30 @@ class SearchEngine:
         brands = frozenset(
             s for m in parsed.mentions if m.field == "brand" for v in m.values for s in stems(v)
         )
-        return Asked(words, tuple(tuple(stems(e)) for e in parsed.expansions), brands)
+        same = tuple(tuple(stems(e)) for e in parsed.expansions)
+        return Asked(words, same, brands, parsed.noun)
 
-    def _is_answer(self, asked: Asked, rows: IntArray, meaning: FloatArray) -> BoolArray:
-        """Say which candidates hold enough of the words, or mean the same."""
+    def _is_answer(
+        self, asked: Asked, rows: IntArray, meaning: FloatArray, *, strict: bool = False
+    ) -> BoolArray:
+        """Say which candidates hold enough of the words, or mean the same.
+
+        Where the kind of thing asked for is known and no candidate is of that kind, nothing
+        answers: other products with the same attributes are not what was asked for. `strict`
+        leaves out what is not of the kind in any case.
+        """
         weights = {w: self._shelf.idf(w) for w in asked.words}
         total = sum(weights.values()) or 1.0
         found = meaning >= MEANT
+        is_kind = np.zeros(len(rows), np.bool_)
         for place, row in enumerate(rows):
-            if found[place]:
-                continue
             card = self._shelf.cards[row]
             share = sum(v for w, v in weights.items() if card.holds(w)) / total
             is_same = any(p and all(map(card.holds, p)) for p in asked.same)
-            found[place] = share >= COVERED or is_same
-        return found
+            found[place] |= share >= COVERED or is_same
+            is_kind[place] = is_same or all(map(card.holds, asked.noun))
+        is_kind &= found
+        return found if not asked.noun or (not strict and is_kind.any()) else is_kind
 
     def _head_scores(self, rows: IntArray, vector: FloatArray) -> FloatArray:
         """Return the similarity of the query to each candidate's kind."""
@@ -630,7 +779,7 @@ class SearchEngine:
             meaning[np.searchsorted(rows, near.rows)] = near.scores
         inside = rows < len(holds)
         rows, meaning = rows[inside], meaning[inside]
-        holds[rows] = self._is_answer(self.asked(parsed), rows, meaning)
+        holds[rows] = self._is_answer(self.asked(parsed), rows, meaning, strict=True)
         return holds
 
     def _facets(
@@ -671,6 +820,11 @@ class SearchEngine:
     ) -> ScoredProduct:
         row = int(ranked.rows[place])
         origin = []
+        is_sponsored = product.product_id in ranked.sponsored
+        if is_sponsored:
+            origin.append("sponsored")
+        if product.product_id in ranked.pinned:
+            origin.append("pinned")
         if row in ranked.by_words:
             origin.append("words")
         if row in ranked.by_meaning:
@@ -691,6 +845,7 @@ class SearchEngine:
             brand=product.brand,
             category=product.category,
             available=product.available,
+            sponsored=is_sponsored,
         )
 
 

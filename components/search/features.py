@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from components.contracts.records import Product
 from components.data.filters import family_key
-from components.data.words import stems
+from components.data.words import fold, stems
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -25,7 +25,7 @@ _NAMES_TEXT = """
 words words_log_rank meaning meaning_gap meaning_head title_cover title_cover_idf title_phrase
 title_first title_density head_cover head_covered head_last head_exact type_share after_for
 accessory brand_hit brand_other model_hit body_cover same_cover price_place price_type_place
-newness fullness popularity affinity query_words
+newness fullness popularity affinity query_words noun_hit
 """
 NAMES = tuple(_NAMES_TEXT.split())
 _COLOURS_TEXT = """
@@ -70,6 +70,29 @@ def head_of(product: Product) -> tuple[str, ...]:
     return tuple([w for w in whole if _is_plain(w)][-3:])
 
 
+def nouns_of(product: Product, head: Sequence[str] | None = None) -> frozenset[str]:
+    """Return the nouns among the stems of `head_of`: the last word of each thing a type names.
+
+    Args:
+        product: the product.
+        head: of the product, where it is known already.
+
+    >>> product = Product(product_id="1", title="Jam", type="Jam, jelly or fruit spread for bread")
+    >>> sorted(nouns_of(product))
+    ['jam', 'jelly', 'spread']
+    """
+    if not product.type:
+        words = head_of(product) if head is None else head
+        return frozenset(words[-1:])
+    found = set()
+    for part in _THINGS.split(fold(product.type)):
+        words = [w for w in stems(_BEFORE.split(part, maxsplit=1)[0]) if _is_plain(w)]
+        found.update(words[-1:])
+    return frozenset(found)
+
+
+_THINGS = re.compile(r"[,;/&]|\band\b|\bor\b")
+_BEFORE = re.compile(r"\b(?:for|with|from|in|to|of|without)\b|[(]")
 _FIRST_PART = re.compile(
     r"(?<=\w{3})(?: [-–|/] |, | \(|; | for | with | w/ | to | compatible )", re.IGNORECASE
 )
@@ -105,6 +128,7 @@ class Card:
     fullness: float
     popularity: float
     family: str  # equal for products that read alike on a card
+    nouns: frozenset[str] = frozenset()  # what it is, in one word each
 
     def holds(self, word: str) -> bool:
         """Say whether a stem stands anywhere in the product's text."""
@@ -121,9 +145,10 @@ def card_of(product: Product, *, popularity: float = 0.0) -> Card:
     parts = [product.description, product.type or "", *product.category]
     parts += [v for v in product.attributes.values() if isinstance(v, str)]
     newness = product.attributes.get("year")
+    head = head_of(product)
     return Card(
         title=tuple(stems(product.title)),
-        head=head_of(product),
+        head=head,
         brand=tuple(stems(product.brand)) if product.brand else (),
         body=frozenset(s for part in parts if part for s in stems(part)),
         price=float("nan") if product.price_minor is None else float(product.price_minor),
@@ -131,6 +156,7 @@ def card_of(product: Product, *, popularity: float = 0.0) -> Card:
         fullness=math.log1p(len(product.attributes) + len(product.description) / 50),
         popularity=popularity + math.log1p(product.rating_count),
         family=family_key(product.title, product.brand),
+        nouns=nouns_of(product, head),
     )
 
 
@@ -141,6 +167,7 @@ class Asked:
     words: tuple[str, ...]  # stems of the words to look for, in order
     same: tuple[tuple[str, ...], ...] = ()  # stems of other phrases for it
     brands: frozenset[str] = frozenset()  # stems of brands that the query names
+    noun: tuple[str, ...] = ()  # stems of the kind of thing asked for, its noun last
 
 
 @dataclass(frozen=True)
@@ -235,6 +262,8 @@ class Shelf:
         out[:, column["popularity"]] = [card.popularity for card in cards]
         out[:, column["affinity"]] = signals.affinity
         out[:, column["query_words"]] = len(words)
+        if asked.noun:
+            out[:, column["noun_hit"]] = [_noun_hit(card, asked.noun) for card in cards]
         return out
 
     def _type_shares(self, rows: IntArray, signals: Signals) -> FloatArray:
@@ -312,6 +341,33 @@ def _text_features(
         sum(w in card.body or w in title_set for w in asked_set) / n,
         same,
     )
+
+
+def compare_readings(features: FloatArray, words: FloatArray, rows: IntArray) -> None:
+    """Let candidates of several readings of one query compete: their places become common ones.
+
+    Args:
+        features: (n, len(NAMES)), changed in place.
+        words: (n,) scores by words, as the index gave them.
+        rows: (n,) products; one may stand here once per reading.
+    """
+    column = {name: place for place, name in enumerate(NAMES)}
+    features[:, column["words"]] = words / (float(words.max(initial=0.0)) or 1.0)
+    meaning = features[:, column["meaning"]]
+    features[:, column["meaning_gap"]] = meaning - meaning.max(initial=0.0)
+    _, place = np.unique(rows, return_inverse=True)
+    best = np.zeros(place.max(initial=-1) + 1, words.dtype)
+    np.maximum.at(best, place, words)
+    ahead = len(best) - np.searchsorted(np.sort(best), words, side="right")
+    features[:, column["words_log_rank"]] = np.log(1 + ahead)
+
+
+def _noun_hit(card: Card, phrase: tuple[str, ...]) -> float:
+    """Say in [0, 1] whether a product is, is made of, or only mentions the kind asked for."""
+    noun = phrase[-1]
+    level = 1.0 if noun in card.nouns else 0.6 if noun in card.head else 0.4
+    held = sum(map(card.holds, phrase)) / len(phrase)
+    return level * held if card.holds(noun) else 0.0
 
 
 @lru_cache(maxsize=1024)

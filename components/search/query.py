@@ -7,9 +7,10 @@ that a shopper can take it away. What it cannot read as a constraint stays a wor
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
 from components.contracts.messages import Filters, Span
 from components.data.filters import attribute_name
@@ -40,9 +41,14 @@ from components.search.patterns import (
     ZH_DIGITS,
     ZH_STOP,
 )
+from components.search.spelling import Guess
 from components.search.vocabulary import LONGEST_PHRASE, Known, Vocabulary
 
 SURE = 0.8  # share of a phrase's titles that must carry its value before it is a hard constraint
+CLEAR = 2.0  # log odds over its best rival from which a correction may become a hard constraint
+LEAST_ODDS = -2.0  # log odds from which a word that may be meant widens the search
+MOST_READINGS = 2
+ASIDE = re.compile(r"\b(?:for|with|from|in|to|on|by|at)\b", re.IGNORECASE)
 INTENTS = ("navigational", "category", "attribute", "question", "replenish", "chat")
 
 
@@ -68,6 +74,8 @@ class ParsedQuery:
     corrected: str | None = None  # the whole text with its spelling corrected, None = nothing to do
     corrections: tuple[tuple[str, str], ...] = ()
     expansions: tuple[str, ...] = ()  # other phrases for the same thing, to be weighted less
+    readings: tuple[tuple[str, float], ...] = ()  # other wordings of `rest`, with their log odds
+    noun: tuple[str, ...] = ()  # stems of the kind of thing asked for, its noun last
     intent: str = "category"
     category: str | None = None  # the one most likely meant, with a calibrated probability
     category_confidence: float = 0.0
@@ -117,6 +125,8 @@ class _Reading:
     mentions: list[Mention] = field(default_factory=list)
     unresolved: list[str] = field(default_factory=list)
     kinds: list[tuple[int, int]] = field(default_factory=list)  # values that name a kind as well
+    guesses: dict[int, list[tuple[str, float]]] = field(default_factory=dict)  # by a word's start
+    unsure: list[tuple[int, int]] = field(default_factory=list)  # corrected, with a near rival
     sort: str = "relevance"
 
     def is_free(self, start: int, end: int) -> bool:
@@ -199,6 +209,7 @@ def parse_query(
     words = _read_negations(words, reading, lexicon)
     _read_values(words, reading)
     rest = _rest(words, reading)
+    expansions = _expansions(rest, lexicon, vocabulary)
     filters = Filters(
         **reading.changes,  # type: ignore[arg-type]
         attributes=reading.attributes,
@@ -212,10 +223,9 @@ def parse_query(
         spans=tuple(sorted(reading.spans, key=lambda s: (s.start, s.end, s.field))),
         corrected=_rewritten(text, corrections),
         corrections=tuple((text[w.start : w.end], new) for w, new in corrections),
-        expansions=(
-            *_expansions(rest, lexicon, vocabulary),
-            *_second_guesses(rest, corrections, vocabulary),
-        ),
+        expansions=expansions,
+        readings=_readings(rest, reading, lexicon) if correct and not is_talk else (),
+        noun=_noun(rest, reading) or _last_noun(expansions, vocabulary),
         locale="zh" if has_chinese(text) else "en",
         sort=reading.sort,
         mentions=tuple(reading.mentions),
@@ -392,40 +402,117 @@ def _corrected(
 ) -> tuple[list[Token], list[tuple[Token, str]]]:
     """Correct unknown words; a word of the catalogue or of the language of asking stays."""
     vocabulary = reading.vocabulary
-    same = {part for phrase in lexicon.same for part in phrase.split()}
+    fixed = _fixed(words, reading, lexicon)
+    now = list(words)  # what each word reads as so far; a later round knows more of its company
+    chosen: dict[int, list[Guess]] = {}
+    pairs: dict[int, tuple[str, str]] = {}
+    unknown = [n for n, w in enumerate(words) if n not in fixed and not vocabulary.knows(w.text)]
+    for _ in range(2 if len(unknown) > 1 else 1):
+        for place in unknown:
+            word = words[place]
+            guesses = vocabulary.guesses(word.text, **_company(now, place))
+            pair = vocabulary.split(word.text)
+            if pair is not None and (not guesses or guesses[0].edits > 1):
+                pairs[place] = pair
+            elif guesses:
+                chosen[place] = guesses
+                best = guesses[0]
+                now[place] = Token(best.word, best.stem, word.start, word.end)
     out: list[Token] = []
     corrections: list[tuple[Token, str]] = []
-    negations = [m.span() for m in NEGATION.finditer(reading.text)]
     for place, word in enumerate(words):
-        is_asked = any(a <= word.start and word.end <= b for a, b in negations)
-        if (
-            is_asked
-            or not word.text.isascii()
-            or has_chinese(reading.text[word.start : word.end])
-            or word.text in STOP_WORDS
-            or word.text in QUERY_WORDS
-            or word.stem in same
-            or vocabulary.knows(word.text)
-        ):
-            out.append(word)
-            continue
-        before = out[-1].stem if out else None
-        after = words[place + 1].stem if place + 1 < len(words) else None
-        nearest = vocabulary.near(word.text, most=1)[:1]
-        pair = vocabulary.split(word.text) if not nearest else None
+        pair = pairs.get(place)
         if pair is not None:
             middle = word.start + len(pair[0])
             out.append(Token(pair[0], stem(pair[0]), word.start, middle))
             out.append(Token(pair[1], stem(pair[1]), middle, word.end))
             corrections.append((word, " ".join(pair)))
-            continue
-        better = vocabulary.correct(word.text, before=before, after=after)
-        if better is None:
+        elif place in chosen:
+            first, *rest = chosen[place]
+            out.append(now[place])
+            corrections.append((word, first.word))
+            reading.guesses[word.start] = [(g.word, g.score - first.score) for g in rest]
+            if rest and first.score - rest[0].score < CLEAR:
+                reading.unsure.append((word.start, word.end))
+        else:
             out.append(word)
-            continue
-        out.append(Token(better, stem(better), word.start, word.end))
-        corrections.append((word, better))
     return out, corrections
+
+
+def _fixed(words: list[Token], reading: _Reading, lexicon: Lexicon) -> set[int]:
+    """Return the places of words that are no slips, whatever the catalogue holds."""
+    same = {part for phrase in lexicon.same for part in phrase.split()}
+    negations = [m.span() for m in NEGATION.finditer(reading.text)]
+    return {
+        place
+        for place, word in enumerate(words)
+        if any(a <= word.start and word.end <= b for a, b in negations)
+        or not word.text.isascii()
+        or has_chinese(reading.text[word.start : word.end])
+        or word.text in STOP_WORDS
+        or word.text in QUERY_WORDS
+        or word.stem in same
+    }
+
+
+def _company(words: Sequence[Token], place: int) -> dict[str, Any]:
+    """Return the neighbours of a word, and all other words that say something."""
+    return {
+        "before": words[place - 1].stem if place else None,
+        "after": words[place + 1].stem if place + 1 < len(words) else None,
+        "others": tuple(
+            w.stem for n, w in enumerate(words) if n != place and w.text not in STOP_WORDS
+        ),
+    }
+
+
+def _readings(
+    rest: list[Token], reading: _Reading, lexicon: Lexicon
+) -> tuple[tuple[str, float], ...]:
+    """Return other wordings of `rest` that slips may hide, with their log odds against it."""
+    fixed = _fixed(rest, reading, lexicon)
+    beam: list[tuple[tuple[str, ...], float]] = [((), 0.0)]
+    for place, word in enumerate(rest):
+        options = reading.guesses.get(word.start)
+        if options is None and place not in fixed:
+            options = reading.vocabulary.likelier(word.text, **_company(rest, place))
+        kept = [(word.text, 0.0), *((w, odds) for w, odds in options or () if odds > LEAST_ODDS)]
+        beam = [((*said, w), total + odds) for said, total in beam for w, odds in kept]
+        beam = sorted(beam, key=lambda b: (-b[1], b[0]))[: MOST_READINGS + 2]
+    typed = tuple(w.text for w in rest)
+    others = [(" ".join(said), round(odds, 6)) for said, odds in beam if said != typed]
+    return tuple(others[:MOST_READINGS])
+
+
+def _noun(rest: list[Token], reading: _Reading) -> tuple[str, ...]:
+    """Return the stems of the kind of thing asked for, its noun last; empty where none is known.
+
+    It is the last word that ends kinds of the catalogue, before words as "for" or "with", along
+    with the words that make a type or category with it (`ice cream`).
+    """
+    nouns = reading.vocabulary.nouns
+    end = len(rest)
+    for place in range(1, len(rest)):
+        if ASIDE.search(reading.text, rest[place - 1].end, rest[place].start):
+            end = place
+            break
+    for part in (rest[:end], rest[end:]):
+        place = next((n for n in range(len(part) - 1, -1, -1) if part[n].stem in nouns), None)
+        if place is None:
+            continue
+        vocabulary = reading.vocabulary
+        for first in range(max(0, place - LONGEST_PHRASE + 1), place):
+            phrase = " ".join(w.stem for w in part[first : place + 1])
+            if phrase in vocabulary.categories:
+                return tuple(phrase.split())
+        return (part[place].stem,)
+    return ()
+
+
+def _last_noun(phrases: Sequence[str], vocabulary: Vocabulary) -> tuple[str, ...]:
+    """Return the noun of the first of other phrases for what was asked."""
+    words = phrases[0].split() if phrases else []
+    return next(((w,) for w in reversed(words) if w in vocabulary.nouns), ())
 
 
 def _rewritten(text: str, corrections: list[tuple[Token, str]]) -> str | None:
@@ -573,8 +660,8 @@ def _read_phrase(phrase: str, start: int, end: int, reading: _Reading, size: int
     brand = vocabulary.brands.get(phrase)
     if brand is not None:
         reading.mentions.append(Mention("brand", brand.values, start, end, brand.share))
-    if named:
-        return True
+    if named or any(a < end and start < b for a, b in reading.unsure):
+        return bool(named)
     before = reading.text[:start].rstrip().lower()
     if brand is not None and (
         brand.share >= SURE or before.endswith((" by", " from", "brand", "品牌"))
@@ -632,13 +719,10 @@ def _expansions(rest: list[Token], lexicon: Lexicon, vocabulary: Vocabulary) -> 
             for target in lexicon.same.get(" ".join(stemmed[first : first + size]), ()):
                 words = stems(target)
                 if all(w in vocabulary.stems for w in words):
-                    found[" ".join([*stemmed[:first], *words, *stemmed[first + size :]])] = None
-    for first, word in enumerate(stemmed):
-        before = stemmed[first - 1] if first else None
-        after = stemmed[first + 1] if first + 1 < len(stemmed) else None
-        likelier = vocabulary.likelier(word, before=before, after=after)
-        if likelier is not None:
-            found[" ".join([*stemmed[:first], likelier, *stemmed[first + 1 :]])] = None
+                    said = [*stemmed[:first], *words, *stemmed[first + size :]]
+                    said = [w for n, w in enumerate(said) if not n or w != said[n - 1]]
+                    if said != stemmed:
+                        found[" ".join(said)] = None
     for first in range(len(stemmed) - 1):
         joined = vocabulary.compounds(rest[first].text, rest[first + 1].text)
         if joined is not None:
@@ -648,24 +732,6 @@ def _expansions(rest: list[Token], lexicon: Lexicon, vocabulary: Vocabulary) -> 
         if pair is not None:
             found[" ".join([*stemmed[:first], *(stem(p) for p in pair), *stemmed[first + 1 :]])] = (
                 None
-            )
-    return tuple(found)
-
-
-def _second_guesses(
-    rest: list[Token], corrections: list[tuple[Token, str]], vocabulary: Vocabulary
-) -> tuple[str, ...]:
-    """Return the phrase with other corrections of one word, should the first be wrong."""
-    found = []
-    for word, chosen in corrections:
-        place = next((n for n, w in enumerate(rest) if w.start == word.start), None)
-        if place is None or " " in chosen:
-            continue
-        for other in vocabulary.others(word.text, chosen):
-            found.append(
-                " ".join(
-                    [*(w.text for w in rest[:place]), other, *(w.text for w in rest[place + 1 :])]
-                )
             )
     return tuple(found)
 

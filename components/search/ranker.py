@@ -36,6 +36,7 @@ _PRIOR = {
     "popularity": 0.03,
     "affinity": 0.15,
     "same_cover": 0.2,
+    "noun_hit": 1.2,
 }
 
 

@@ -4,24 +4,23 @@ Made from the products alone, so that the query parser works for any shop. It al
 spelling: an unknown word is matched against the catalogue's words, a known one is never touched.
 """
 
-import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
-
-from rapidfuzz import process
-from rapidfuzz.distance import OSA, JaroWinkler
 
 from components.contracts.records import Product
 from components.data.filters import attribute_name
 from components.data.words import UNITS, fold, key, ngrams, stems, tokens
 from components.search.categories import CategoryModel
-from components.search.features import head_of
+from components.search.features import head_of, nouns_of
 from components.search.lexicon import load_lexicon
+from components.search.patterns import STOP_WORDS
+from components.search.spelling import Guess, Speller, english
 
 LONGEST_PHRASE = 4
+NOUN_SHARE = 0.3  # of the kinds that hold a word, how many must end in it to make it a noun
 _MAX_VALUES = 400  # an attribute with more values is text, not a choice
 _FREE_TEXT = (
     "title",
@@ -63,6 +62,7 @@ class Known:
 @dataclass
 class _Counts:
     surface: Counter[str] = field(default_factory=Counter)
+    title: set[str] = field(default_factory=set)
     stem: Counter[str] = field(default_factory=Counter)
     pairs: Counter[tuple[str, str]] = field(default_factory=Counter)
 
@@ -87,7 +87,8 @@ class Vocabulary:
     currency: str
     size: int
     category_model: CategoryModel = field(default_factory=CategoryModel, repr=False)
-    _by_length: dict[int, tuple[list[str], list[int]]] = field(default_factory=dict, repr=False)
+    speller: Speller = field(default_factory=lambda: Speller({}, {}, {}), repr=False)
+    nouns: dict[str, int] = field(default_factory=dict, repr=False)  # stem to kinds it ends
 
     @classmethod
     def from_catalogue(cls, catalogue: HasProducts, *, currency: str | None = None) -> "Vocabulary":
@@ -116,6 +117,8 @@ class Vocabulary:
         currencies: Counter[str] = Counter()
         titles: dict[str, str] = {}
         asked: Counter[str] = Counter()
+        ends: Counter[str] = Counter()
+        within: Counter[str] = Counter()
         synonyms: dict[str, int] = {}  # words that are not in the catalogue but have targets there
         own: list[tuple[list[str], set[tuple[str, str]]]] = []
         for product in products:
@@ -123,7 +126,10 @@ class Vocabulary:
             title = _count_title(product, counts)
             titles.setdefault(" ".join(title), product.product_id)
             currencies[product.currency] += 1
-            asked.update({*head_of(product), *stems(product.brand or "")})
+            head = head_of(product)
+            asked.update({*head, *stems(product.brand or "")})
+            ends.update(nouns_of(product, head))
+            within.update(set(head))
             if product.brand:
                 brands[_phrase(product.brand)][product.brand] += 1
                 carried.add(("brand", _phrase(product.brand)))
@@ -178,10 +184,14 @@ class Vocabulary:
                 best = max((min(counts.stem[w] for w in stems(t)) for t in targets), default=0)
                 if best:
                     synonyms[phrase] = best
-        lengths: dict[int, list[str]] = defaultdict(list)
-        for word in sorted({*counts.surface, *synonyms}):
-            if word.isascii() and len(word) >= 3 and any(c.isalpha() for c in word):
-                lengths[len(word)].append(word)
+        pairs = {p: n for p, n in counts.pairs.items() if n >= 2 or len(products) < 5000}
+        spelt = {
+            word: " ".join(stems(word))
+            for word in sorted(counts.surface)
+            if len(word) >= 3
+            and word not in STOP_WORDS
+            and (any(c.isalpha() for c in word) or word in counts.title)
+        } | {word: word for word in sorted(synonyms) if len(word) >= 3}
         return cls(
             brands={p: known("brand", p, s) for p, s in brands.items() if p},
             types={p: known("type", p, s) for p, s in types.items() if p},
@@ -192,16 +202,21 @@ class Vocabulary:
             attributes=frozenset(attributes),
             kind_words=frozenset(w for p in (*types, *categories) for w in p.split()),
             asked=dict(asked),
+            nouns={w: n for w, n in ends.items() if n >= 2 and n >= NOUN_SHARE * within[w]},
             titles=titles,
             surface=dict(counts.surface),
             stems=dict(counts.stem),
-            pairs={pair: n for pair, n in counts.pairs.items() if n >= 2 or len(products) < 5000},
+            pairs=pairs,
             currency=currency or (currencies.most_common(1)[0][0] if currencies else "USD"),
             size=len(products),
             category_model=CategoryModel.fit(products),
-            _by_length={
-                n: (w, [counts.surface[x] or synonyms[x] for x in w]) for n, w in lengths.items()
-            },
+            speller=Speller.of(
+                {word: stem for word, stem in spelt.items() if " " not in stem},
+                {**synonyms, **counts.stem},
+                dict(asked),
+                pairs,
+                (t for t, _ in own),
+            ),
         )
 
     def knows(self, word: str) -> bool:
@@ -226,103 +241,82 @@ class Vocabulary:
                 best = (count, pair)
         return None if best is None else best[1]
 
-    def near(self, word: str, *, most: int | None = None) -> list[tuple[str, int, int]]:
-        """Return catalogue words close to `word`: (word, edits, products), best first.
-
-        Args:
-            word: folded, letters only.
-            most: edits allowed (a swap of neighbours is one); by default by the word's length.
-        """
-        length = len(word)
-        allowed = most if most is not None else (1 if length <= 3 else 2 if length <= 9 else 3)
-        found = [(w, e, n) for _, w, e, n in self._scored(word, allowed)]
-        return found
-
-    def _scored(self, word: str, allowed: int) -> list[tuple[float, str, int, int]]:
-        """Return (score, word, edits, products) of near words, best first."""
-        length = len(word)
-        found: list[tuple[float, str, int, int]] = []
-        for size in range(max(3, length - allowed), length + allowed + 1):
-            words, counts = self._by_length.get(size, ([], []))
-            for other, edits, place in process.extract(
-                word, words, scorer=OSA.distance, score_cutoff=allowed, limit=40
-            ):
-                if not edits or (edits > 1 and (length <= 4 and other[0] != word[0])):
-                    continue
-                # What a product is (or who makes it) is asked for more often than what it has.
-                middle = stems(other)[0]
-                count = max(counts[place], self.stems.get(middle, 0))
-                score = 0.25 * math.log1p(count) - 3.0 * edits
-                score += 0.25 * math.log1p(self.asked.get(middle, 0))
-                score += 12.0 * JaroWinkler.similarity(word, other)
-                score += 0.7 * (sorted(other) == sorted(word))
-                score += 1.5 * (_single(other) == _single(word))
-                score -= 2.0 * (not other.isalpha() and word.isalpha())
-                found.append((score, other, int(edits), counts[place]))
-        found.sort(key=lambda f: (-f[0], f[1]))
-        return found
-
     def correct(
-        self, word: str, *, before: str | None = None, after: str | None = None
+        self,
+        word: str,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        others: Sequence[str] = (),
     ) -> str | None:
         """Return the catalogue's word that an unknown word most likely means, or None.
 
         Args:
-            word: folded; a word that the catalogue has is never corrected.
+            word: folded; a word that the catalogue has is never corrected, and one of plain English
+                only where its better stands in titles along with another word of the query.
             before: the stem to its left; a pair that the catalogue knows wins.
             after: the stem to its right.
+            others: stems of all other words of the query.
+        """
+        guesses = self.guesses(word, before=before, after=after, others=others)
+        return guesses[0].word if guesses else None
+
+    def guesses(
+        self,
+        word: str,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        others: Sequence[str] = (),
+    ) -> list[Guess]:
+        """Return what an unknown word may mean, best first; empty for a known one.
+
+        Args: as of `correct`.
         """
         if self.knows(word) or not word.isascii() or len(word) < 2 or word.isdigit():
-            return None
-        allowed = 1 if len(word) <= 3 else 2 if len(word) <= 9 else 3
-        best: tuple[float, str] | None = None
-        for score, other, _, _ in self._scored(word, allowed)[:15]:
-            middle = stems(other)
-            if len(middle) != 1:
-                continue
-            pair = self.pairs.get((before or "", middle[0]), 0)
-            pair += self.pairs.get((middle[0], after or ""), 0)
-            if len(word) < 3 and not pair:
-                continue  # two letters say too little by themselves
-            score += 0.8 * math.log1p(pair)
-            if best is None or score > best[0]:
-                best = (score, other)
-        return None if best is None else best[1]
+            return []
+        others = others or tuple(w for w in (before, after) if w)
+        is_word = word in english()
+        guesses = self.speller.guesses(
+            word, before=before, after=after, others=others, edits=1 if is_word else None
+        )
+        if is_word:
+            return [g for g in guesses if g.together]
+        if len(word) < 3 and others:  # two letters say too little beside others
+            return [g for g in guesses if g.together]
+        return guesses
 
-    def others(self, word: str, chosen: str, *, most: int = 2) -> list[str]:
-        """Return further words that an unknown word may have meant, to widen the search."""
-        allowed = 1 if len(word) <= 3 else 2
-        near = self._scored(word, allowed)[: most + 1]
-        return [other for _, other, _, _ in near if other != chosen][:most]
+    def likelier(
+        self,
+        word: str,
+        *,
+        before: str | None = None,
+        after: str | None = None,
+        others: Sequence[str] = (),
+    ) -> list[tuple[str, float]]:
+        """Return words that may be meant although the catalogue has the one typed.
 
-    def likelier(self, word: str, *, before: str | None, after: str | None) -> str | None:
-        """Return a commoner near word that goes with its neighbours, where a rare one does not.
-
-        The word typed stays what is asked for; this one only widens the search.
+        The word typed stays what is asked for; these only widen the search.
 
         Args:
-            word: a stem that the catalogue has.
+            word: folded, and a word of the catalogue.
             before: the stem to its left.
             after: the stem to its right.
+            others: stems of all other words of the query.
+
+        Returns:
+            (word, log odds against the one typed), best first.
         """
-        count = self.stems.get(word, 0)
-        if count > 5 or len(word) < 3 or not word.isalpha():
-            return None
-        if self.pairs.get((before or "", word), 0) or self.pairs.get((word, after or ""), 0):
-            return None
-        for _, other, _, often in self._scored(word, 1)[:5]:
-            middle = stems(other)[0]
-            pair = self.pairs.get((before or "", middle), 0)
-            pair += self.pairs.get((middle, after or ""), 0)
-            alone = before is None and after is None
-            if often >= 10 * max(count, 1) and (pair >= 2 or alone):
-                return middle
-        return None
-
-
-def _single(word: str) -> str:
-    """Return a word with runs of one letter written once; doubling is the commonest slip."""
-    return "".join(c for i, c in enumerate(word) if i == 0 or c != word[i - 1])
+        stemmed = stems(word)
+        if len(stemmed) != 1 or len(word) < 2 or not word.isascii():
+            return []
+        guesses = self.speller.guesses(
+            word, stem=stemmed[0], before=before, after=after, others=others, edits=1, most=4
+        )
+        own = next((g.score for g in guesses if g.stem == stemmed[0]), None)
+        if own is None:
+            own = max((g.score for g in guesses), default=0.0) + 9.0
+        return [(g.word, g.score - own) for g in guesses if g.stem != stemmed[0]]
 
 
 def _phrase(text: str) -> str:
@@ -347,6 +341,7 @@ def _choices(product: Product) -> list[tuple[str, str | bool | int | float]]:
 def _count_title(product: Product, counts: _Counts) -> list[str]:
     """Count a product's words once each; returns the stems of its title."""
     title = stems(product.title)
+    counts.title.update(title)
     counts.pairs.update(set(pairwise(title)))
     texts = [product.title, product.brand or "", product.type or "", *product.category]
     texts += [v for v in product.attributes.values() if isinstance(v, str)]

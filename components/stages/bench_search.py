@@ -407,10 +407,9 @@ class _Bench:
         self, texts: Sequence[str], rankers: Sequence[LearnedRanker], tail: Sequence[Hits]
     ) -> list[list[int]]:
         out = []
-        for n, (rows, features) in enumerate(self.described(texts)):
-            scores = rankers[self.folds[n]].score(features)
-            order = np.lexsort((rows, -scores))
-            out.append(_followed([rows[i] for i in order], tail[n].rows.tolist()))
+        for n, text in enumerate(texts):
+            ids, _ = self.engine.ranked(text, ranker=rankers[self.folds[n]], depth=CANDIDATES)
+            out.append(_followed([self.field.row[i] for i in ids], tail[n].rows.tolist()))
         return out
 
 

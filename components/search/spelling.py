@@ -1,0 +1,262 @@
+"""Which words of a catalogue a typed word may mean: a noisy channel with titles as its context.
+
+A slip costs by its kind (a swap, a missing or a doubled letter is likelier than a strange one). A
+candidate gains by how often products hold it, by how often they *are* it, and by how many titles
+hold it together with the other words of the query. `Speller` is made from products alone.
+"""
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rapidfuzz import process
+from rapidfuzz.distance import DamerauLevenshtein
+
+IntArray = NDArray[np.int32]
+_KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+_NEAR = frozenset(
+    (a, b)
+    for row, keys in enumerate(_KEYS)
+    for place, a in enumerate(keys)
+    for other in (row - 1, row, row + 1)
+    if 0 <= other < len(_KEYS)
+    for b in _KEYS[other][max(0, place - 1) : place + 2]
+    if a != b
+)
+_SWAP, _MISSING, _DOUBLED, _STRANGE, _NEAR_KEY, _FIRST = 1.0, 1.0, 0.9, 1.3, 1.1, 0.5
+_MOST = 60  # near words looked at per length
+_WORDS = Path(__file__).with_name("english.txt")
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A word of the catalogue that may be meant, and its score; the difference is log odds."""
+
+    word: str
+    stem: str
+    score: float
+    edits: int
+    together: int  # titles that hold it along with another word of the query
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Of the parts of a score; fitted on slips made in titles of three catalogues."""
+
+    cost: float = -3.0
+    held: float = 0.05
+    asked: float = 0.55
+    beside: float = 0.7
+    together: float = 0.5
+    alone: float = -2.5  # there are other known words, and no title holds it along with one
+    digit: float = -0.2  # it holds a digit and the typed word does not
+    typed: float = 1.0  # the typed word itself, where the catalogue has it
+
+
+def slip_cost(typed: str, meant: str) -> float:
+    """Return what it costs to type one word for another: about 1 per slip, 0 for equal words.
+
+    >>> slip_cost("hte", "the"), slip_cost("lettter", "letter")
+    (1.5, 0.9)
+    """
+    rows, columns = len(typed) + 1, len(meant) + 1
+    table = [[0.0] * columns for _ in range(rows)]
+    for i in range(1, rows):
+        table[i][0] = table[i - 1][0] + _STRANGE
+    for j in range(1, columns):
+        table[0][j] = table[0][j - 1] + _MISSING
+    for i in range(1, rows):
+        a, before_a = typed[i - 1], typed[i - 2] if i > 1 else ""
+        above, row = table[i - 1], table[i]
+        for j in range(1, columns):
+            b = meant[j - 1]
+            if a == b:
+                best = above[j - 1]
+            else:
+                best = above[j - 1] + (_NEAR_KEY if (a, b) in _NEAR else _STRANGE)
+            best = min(best, above[j] + (_DOUBLED if a == before_a else _STRANGE))
+            best = min(best, row[j - 1] + _MISSING)
+            if i > 1 and j > 1 and a == meant[j - 2] and before_a == b:
+                best = min(best, table[i - 2][j - 2] + _SWAP)
+            row[j] = best
+    return table[-1][-1] + (_FIRST if typed[:1] != meant[:1] else 0.0)
+
+
+@lru_cache(maxsize=1)
+def english() -> frozenset[str]:
+    """Return common words of English: no slips, even where a catalogue lacks them."""
+    lines = _WORDS.read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if not line.startswith("#"))
+
+
+@dataclass(frozen=True)
+class Speller:
+    """The words of one catalogue as targets of slips; immutable."""
+
+    held: Mapping[str, int]  # stem to products that hold it
+    asked: Mapping[str, int]  # stem to products that it names the kind or brand of
+    beside: Mapping[tuple[str, str], int]  # neighbours in titles
+    weights: Weights = field(default_factory=Weights)
+    _by_length: dict[int, tuple[list[str], list[str]]] = field(default_factory=dict, repr=False)
+    _rows: dict[str, IntArray] = field(default_factory=dict, repr=False)
+    _near_cache: dict[tuple[str, int], list[tuple[str, str, float, int]]] = field(
+        default_factory=dict, repr=False
+    )
+    _both_cache: dict[tuple[str, str], int] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        words: Mapping[str, str],
+        held: Mapping[str, int],
+        asked: Mapping[str, int],
+        beside: Mapping[tuple[str, str], int],
+        titles: Iterable[Sequence[str]],
+        *,
+        weights: Weights | None = None,
+    ) -> "Speller":
+        """Make a speller.
+
+        Args:
+            words: spelling in the catalogue to its stem.
+            held: stem to products that hold it.
+            asked: stem to products that it names the kind or brand of.
+            beside: pairs of neighbouring stems to titles.
+            titles: stems of each title.
+            weights: of the parts of a score.
+        """
+        lengths: dict[int, list[tuple[float, str, str]]] = {}
+        for word, stem in words.items():
+            if word.isascii() and len(word) >= 3:
+                weight = math.log1p(held.get(stem, 0)) + 3 * math.log1p(asked.get(stem, 0))
+                lengths.setdefault(len(word), []).append((-weight, word, stem))
+        by_length = {}
+        for length, entries in lengths.items():
+            entries.sort()  # of equally near words the likeliest are looked at
+            by_length[length] = ([w for _, w, _ in entries], [s for _, _, s in entries])
+        rows: dict[str, array[int]] = {}
+        for place, title in enumerate(titles):
+            for stem in set(title):
+                rows.setdefault(stem, array("i")).append(place)
+        return cls(
+            held,
+            asked,
+            beside,
+            weights or Weights(),
+            by_length,
+            {stem: np.frombuffer(places, np.int32) for stem, places in rows.items()},
+        )
+
+    def both(self, first: str, second: str) -> int:
+        """Return how many titles hold two stems."""
+        if first > second:
+            first, second = second, first
+        known = self._both_cache.get((first, second))
+        if known is None:
+            a, b = self._rows.get(first), self._rows.get(second)
+            known = 0
+            if a is not None and b is not None and first != second:
+                small, large = (a, b) if len(a) <= len(b) else (b, a)
+                places = np.minimum(np.searchsorted(large, small), len(large) - 1)
+                known = int((large[places] == small).sum())
+            if len(self._both_cache) > 50_000:
+                self._both_cache.clear()
+            self._both_cache[first, second] = known
+        return known
+
+    def near(self, typed: str, most: int) -> list[tuple[str, str, float, int]]:
+        """Return (word, stem, cost, edits) of catalogue words at most `most` edits away."""
+        known = self._near_cache.get((typed, most))
+        if known is not None:
+            return known
+        found = []
+        for size in range(max(3, len(typed) - most), len(typed) + most + 1):
+            words, stemmed = self._by_length.get(size, ([], []))
+            for other, edits, place in process.extract(
+                typed,
+                words,
+                scorer=DamerauLevenshtein.distance,
+                score_cutoff=most,
+                limit=_MOST,
+            ):
+                if not edits or (edits > 1 and len(typed) <= 4 and other[0] != typed[0]):
+                    continue
+                found.append((other, stemmed[place], slip_cost(typed, other), int(edits)))
+        if len(self._near_cache) > 20_000:
+            self._near_cache.clear()
+        self._near_cache[typed, most] = found
+        return found
+
+    def parts(
+        self,
+        typed: str,
+        word: str,
+        stem: str,
+        cost: float,
+        *,
+        before: str | None,
+        after: str | None,
+        others: Sequence[str],
+    ) -> tuple[tuple[float, ...], int]:
+        """Return the parts of a candidate's score in the order of `Weights`, and its company."""
+        beside = self.beside.get((before or "", stem), 0) + self.beside.get((stem, after or ""), 0)
+        known = [o for o in others if o != stem and o in self._rows]
+        together = max((self.both(stem, o) for o in known), default=0)
+        return (
+            cost,
+            math.log1p(self.held.get(stem, 0)),
+            math.log1p(self.asked.get(stem, 0)),
+            math.log1p(beside),
+            math.log1p(together),
+            float(bool(known) and together == 0),
+            float(not word.isalpha() and typed.isalpha()),
+            float(word == typed),
+        ), together
+
+    def guesses(
+        self,
+        typed: str,
+        *,
+        stem: str | None = None,
+        before: str | None = None,
+        after: str | None = None,
+        others: Sequence[str] = (),
+        edits: int | None = None,
+        most: int = 5,
+    ) -> list[Guess]:
+        """Return what a typed word may stand for, best first.
+
+        Args:
+            typed: folded.
+            stem: the stem of the typed word where the catalogue has it: it competes then.
+            before: the stem to its left.
+            after: the stem to its right.
+            others: stems of all other words asked for.
+            edits: allowed; by default by the word's length.
+            most: guesses wanted.
+        """
+        allowed = edits if edits is not None else 1 if len(typed) <= 3 else 2
+        if edits is None and len(typed) >= 8:
+            allowed = 3
+        w = self.weights
+        weights = (w.cost, w.held, w.asked, w.beside, w.together, w.alone, w.digit, w.typed)
+        best: dict[str, Guess] = {}
+        candidates = self.near(typed, allowed)
+        if stem is not None:
+            candidates = [(typed, stem, 0.0, 0), *candidates]
+        for word, other, cost, distance in candidates:
+            if not other:
+                continue
+            parts, together = self.parts(
+                typed, word, other, cost, before=before, after=after, others=others
+            )
+            score = sum(a * b for a, b in zip(weights, parts, strict=True))
+            held = best.get(other)
+            if held is None or held.score < score:
+                best[other] = Guess(word, other, score, distance, together)
+        return sorted(best.values(), key=lambda g: (-g.score, g.word))[:most]
