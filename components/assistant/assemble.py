@@ -4,13 +4,16 @@ Parts that are absent are replaced by what stands in for them, and named. What o
 (clock, keys, journal, offers as pages show them) is not made here.
 """
 
+import functools
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from components.assistant.classifier import IntentClassifier
 from components.assistant.engine import Assistant
@@ -20,8 +23,10 @@ from components.data.catalogue import Catalogue
 from components.recommend.engine import RecommendEngine
 from components.search.engine import SearchEngine
 from components.state.store import Store
+from components.text.packaged import packaged_folder
 
 logger = logging.getLogger(__name__)
+_REMEMBERED = 50_000  # texts whose vectors are kept
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,30 @@ def load_parts(folder: Path) -> Parts:
         currency=catalogue.get(catalogue.ids[0]).currency if len(catalogue) else "USD",
         degraded=tuple(degraded),
     )
+
+
+@functools.lru_cache(maxsize=1)
+def packaged_encode() -> Callable[[Sequence[str]], Any] | None:
+    """Return the packaged encoder, for shops without artefacts; None where it is not installed."""
+    folder = packaged_folder()
+    if folder is None:
+        return None
+    from components.text.encoder import TextEncoder, torch_threads
+
+    encoder = TextEncoder.from_folder(folder, max_tokens=64)
+    made: dict[str, Any] = {}
+
+    def encode(texts: Sequence[str]) -> Any:
+        fresh = [t for t in dict.fromkeys(texts) if t not in made]
+        if fresh:
+            with torch_threads(1):
+                made.update(zip(fresh, encoder.encode(fresh), strict=True))
+        rows = np.stack([made[t] for t in texts])
+        if len(made) > _REMEMBERED:
+            made.clear()
+        return rows
+
+    return encode
 
 
 def assistant_of(

@@ -22,6 +22,7 @@ from components.assistant.context import Context
 from components.assistant.executor import Executor, Tools, bought_of
 from components.assistant.grounding import Lexicon
 from components.assistant.language import gloss, is_chinese
+from components.assistant.meaning import Meaning
 from components.assistant.offers import Offers, is_reduced
 from components.assistant.parser import CommandParser, Parse
 from components.assistant.replies import Writer
@@ -70,6 +71,7 @@ class Assistant:
         reviews: Callable[[str], Sequence[Review]] = lambda product_id: (),
         classify: Callable[[str], tuple[str, float]] | None = None,
         language_model: Any = None,
+        encode: Callable[[Sequence[str]], Any] | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -85,6 +87,8 @@ class Assistant:
             offers: promotions with dates and audiences.
             reviews: product id to its reviews.
             classify: glossed text to (intent, probability), for what the rules do not cover.
+            encode: texts to unit vectors, for words the catalogue does not know; that of `search`
+                by default, none if it has none.
             language_model: a `components.assistant.llm.LanguageModel`; None = what the environment
                 names, if anything.
         """
@@ -100,8 +104,14 @@ class Assistant:
         self._model = language_model or model_from_environment()
         self._parser = CommandParser(classify)
         self._lexicon = Lexicon(currency=currency, rates=dict(rates or {}))
+        encoder = getattr(search, "encoder", None)
+        if encode is None and encoder is not None:
+            encode = encoder.encode
+        self._meaning = Meaning(encode)
+        self._lexicon.meaning = self._meaning
         self._shelf = Shelf(
             catalogue,
+            meaning=self._meaning,
             rank_text=self._rank if search is not None else None,
             on_change=self._lexicon.add,
         )
@@ -109,6 +119,10 @@ class Assistant:
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
         self._locks_lock = threading.Lock()
         self._shelf.refresh()
+        if encoder is not None and search is not None:
+            self._meaning.learn(
+                search.head_vectors(), self._lexicon.types | self._lexicon.categories
+            )
         self._shelf.popularity = self._popularity(now())
         self._reduced = self._reduced_now()
 

@@ -1683,10 +1683,14 @@ class Executor:
         )
 
     def _out_of_scope(self, command: Any) -> Result:
+        named = self.c.references().by_title(self.c.text, self.c.raw)
+        update: dict[str, Any] = {"question": None}
+        if named is not None and len(named.product_ids) == 1:
+            update["focus"] = named.product_ids  # "how much is it really?" may follow
         return Result(
             command,
             "declined",
-            self.state.model_copy(update={"question": None}),
+            self.state.model_copy(update=update),
             facts={"reason": command.reason},
         )
 

@@ -19,6 +19,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import OSA
 
 from components.assistant.language import Token, digits_for_words, stem, stems_of, tokens_of
+from components.assistant.meaning import Meaning
 from components.assistant.money import read_money
 from components.assistant.synonyms import (
     ANTONYMS,
@@ -262,6 +263,7 @@ class Lexicon:
     type_counts: Counter[str] = field(default_factory=Counter)
     words: Counter[str] = field(default_factory=Counter)
     brands: set[str] = field(default_factory=set)
+    meaning: Meaning = field(default_factory=lambda: Meaning(None))
     leads: dict[Phrase, set[str]] = field(default_factory=lambda: defaultdict(set))
     chinese: dict[str, str] = field(default_factory=dict)
     _chinese_ends: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -529,6 +531,13 @@ class Lexicon:
         merged, terms = self._join_kind(merged, terms, loose)
         explained = {part for c in merged if c.field in self.numeric for part in c.field.split("_")}
         terms = [t for t in terms if t not in explained]
+        head = self._head(text, terms)
+        if not any(c.field in ("category", "type") for c in merged):
+            meant, used = self._meant(terms, head)
+            if meant is not None:
+                merged.append(meant)
+                terms = [t for t in terms if t not in used]
+                head = ()
         return Reading(
             constraints=tuple(merged),
             sort=sort,
@@ -537,9 +546,25 @@ class Lexicon:
             corrected=tuple(corrected),
             unknown_currencies=money.unknown_currencies,
             superlative=superlative,
-            head=self._head(text, terms),
+            head=head,
             text=text,
         )
+
+    def _meant(
+        self, terms: Sequence[str], head: tuple[str, ...]
+    ) -> tuple[Constraint | None, set[str]]:
+        """Propose the kind that words meant which nothing in the catalogue is called."""
+        unknown = {t for t in terms if t not in self.words and t not in COMMON_WORDS and len(t) > 2}
+        if not self.meaning or not unknown or len(terms) > 6 or not (set(head) & unknown):
+            return None, set()
+        phrase = " ".join(t for t in terms if t.isascii())
+        names = self.meaning.kinds(phrase, self.types | self.categories)
+        if not names:
+            return None, set()
+        field_name = "type" if names[0] in self.types else "category"
+        among = self.types if field_name == "type" else self.categories
+        values = tuple(n for n in names if n in among)
+        return Constraint(field=field_name, values=values), unknown
 
     def _head(self, text: str, terms: Sequence[str]) -> tuple[str, ...]:
         """Return the word that says what is wanted: the last content word before "for", "in", "with"."""

@@ -17,6 +17,7 @@ from components.assistant import rules
 from components.assistant.context import Context
 from components.assistant.grounding import Reading
 from components.assistant.language import digits_for_words, gloss, is_chinese, stem, tokens_of
+from components.assistant.meaning import SURE
 from components.assistant.money import read_money, to_home
 from components.assistant.references import Pointed, References
 from components.assistant.safety import addresses_machine, asks_about_others, safe_words
@@ -158,6 +159,15 @@ class _Turn:
                 if answer is not None:
                     return self.out(*answer)
             return self.out(Clarify(about="nothing_pending"))
+        if (
+            pending is not None
+            and self.state.last_kind == "checkout_preview"
+            and (
+                _PLACE_IT.match(bare)
+                or re.fullmatch(r"(?:那就|好|请)?下单吧?[。！!]?", self.c.raw.strip())
+            )
+        ):
+            return self.out(CheckoutConfirm(confirmation_id=pending.confirmation_id))
         amended = self.amend() if pending is None or self.state.last_kind == "basket_set" else None
         if amended is not None:
             return self.out(*amended)
@@ -949,6 +959,8 @@ class _Turn:
         return None, "low"
 
     def do_bundle(self, text: str, reading: Reading) -> list[Any] | None:
+        if _MY_PURCHASES.search(text) and not reading.names_kind:
+            return [Recommend()]
         budget = next(
             (int(c.values[0]) for c in reading.constraints if c.field == "price" and c.op == "max"),
             None,
@@ -1500,6 +1512,21 @@ class _Turn:
             is_act = (
                 re.search(r"\b(?:add|basket|cart)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b", text)
                 is not None
+                or re.match(
+                    r"^(?:(?:please|can you|could you|and|ok(?:ay)?),? )*(?:throw|toss|chuck|pop|stick|bung|pack)\b",
+                    text,
+                )
+                is not None
+            )
+            definite = (
+                re.match(
+                    r"^(?:and |ok(?:ay)?,? |then |please |yes,? )*(?:i want|i'd like|i would like|give me|get me|i need|can i have|could i have|let me have)(?: to (?:buy|order|have|get))? the\b",
+                    text,
+                )
+                is not None
+                and own.sort is None
+                and own.superlative is None
+                and any(c.field in _OPTION_FIELDS and c.op == "is" for c in own.constraints)
             )
             if not ids:
                 if pointed.how == "place":
@@ -1507,6 +1534,7 @@ class _Turn:
                 found = self.in_catalogue(own)
                 if not found and own.terms:
                     found = self.by_words(own)
+                is_act = is_act or (definite and len(found) == 1)
                 if not is_act and (own.names_kind or own.terms or own.constraints):
                     return None
                 if not found and (own.constraints or own.terms):
@@ -1873,7 +1901,7 @@ class _Turn:
                 named = self.refs.by_title(text, self.c.raw, least=0.75)
                 if named is not None and len(named.product_ids) == 1:
                     return [Details(product_id=named.product_ids[0])]
-                narrows = _NARROWS.search(text) is not None or rules.CORRECTION.search(text)
+                narrows = _NARROWS.search(_OPENER.sub("", text)) is not None
                 if not (fragment and (narrows or self.terms_fit(reading))):
                     return [self.search(reading)]
             if reading.terms and not fragment and not self.terms_fit(reading):
@@ -1929,9 +1957,18 @@ class _Turn:
 
     def terms_fit(self, reading: Reading) -> bool:
         """Whether extra words describe what is being looked at rather than something new."""
-        hits = self.c.shelf.allowed([c for c in self.state.constraints if c.hard])
-        scores = self.c.shelf.text_scores(reading.terms)
-        return any(scores.get(h.product_id, 0.0) >= 0.3 for h in hits[:500])
+        shelf = self.c.shelf
+        hits = shelf.allowed([c for c in self.state.constraints if c.hard])
+        scores = shelf.text_scores(reading.terms)
+        if any(scores.get(h.product_id, 0.0) >= 0.3 for h in hits[:500]):
+            return True
+        like = shelf.meaning.nearest(" ".join(reading.terms), list(shelf.products.values()))
+        best = max(like.values(), default=0.0)
+        return (
+            best >= SURE and max(like.get(h.product_id, 0.0) for h in hits[:500]) >= best - 0.05
+            if hits
+            else False
+        )
 
     def named(self, reading: Reading, fragment: bool) -> list[Any] | None:
         """A message that is just a product's own name asks for that product."""
@@ -2108,6 +2145,12 @@ _LEAD_IN = re.compile(
     r"^(?:(?:no|nope|sorry|oops|wait|actually|hmm?|oh|hang on|hold on|correction|my mistake|i mean|i meant"
     r"|i said|rather|scratch that|make (?:it|that|them)|change (?:it|that|them) to|better|just|only|instead"
     r"|not that|on second thought|let's make (?:it|that)|i want|i'd like|i need|please)(?![\w'])[\s,.!]*)+"
+)
+_PLACE_IT = re.compile(
+    r"^(?:ok(?:ay)?,? |please |then |now |just |yes,? )*(?:place|submit|send|confirm|complete|finali[sz]e) (?:the|my|this|that) (?:order|purchase)(?: (?:now|then|please|for me))*$|^(?:please )?order (?:it|that|them)(?: please| now)?$"
+)
+_MY_PURCHASES = re.compile(
+    r"\b(?:i(?:'ve| have)?|we(?:'ve| have)?) (?:already |just |previously |recently )?(?:bought|purchased|ordered|own)\b|\bmy (?:past|previous|earlier|last|recent) (?:purchases?|orders?)\b|\bmy (?:purchase|order|shopping) history\b"
 )
 _OPENER = re.compile(
     r"^(?:(?:hold on|hang on|wait|oops|sorry|hmm+|hm|well|ok(?:ay)?|so|umm?|uhh?|er|actually|oh|ah|hey|hi|hello|right|cool|great|thanks|thank you|alright|good (?:morning|afternoon|evening|day)|evening|morning|now|then)(?![\w'])[\s,.!:-]*)+(?=\S)"

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from components.assistant.language import stems_of
+from components.assistant.meaning import SURE, Meaning
 from components.assistant.safety import quotable
 from components.contracts.commands import Constraint
 from components.contracts.messages import Filters
@@ -247,6 +248,7 @@ class Shelf:
     catalogue: Catalogue
     promoted: Callable[[], Collection[str]] = lambda: ()
     rank_text: Callable[[str, Filters, int], Sequence[str]] | None = None
+    meaning: Meaning = field(default_factory=lambda: Meaning(None))
     on_change: Callable[[Sequence[Product]], None] = lambda products: None
     popularity: dict[str, float] = field(default_factory=dict)
     _products: Mapping[str, Product] = field(default_factory=dict)
@@ -406,6 +408,21 @@ class Shelf:
             h for h in self.allowed(hard, scores=scores, sort=sort) if h.product_id not in exclude
         ]
         unmatched = tuple(t for t in terms if not self.knows_word(t))
+        if terms and hits and self.meaning:
+            like = self.meaning.nearest(" ".join(terms), [h.product for h in hits])
+            meant = max(like.values(), default=0.0)
+            weak = max((scores.get(h.product_id, 0.0) for h in hits), default=0.0) < 0.5
+            if not has_kind and weak and meant >= SURE:
+                close = [h for h in hits if like.get(h.product_id, 0.0) >= meant - 0.15]
+                close = self._order(close, {i: 3.0 * x for i, x in like.items()}, sort, soft, None)
+                return Found(tuple(close)[:limit], len(close), (), ())
+            scores = {
+                h.product_id: scores.get(h.product_id, 0.0) + 0.5 * like.get(h.product_id, 0.0)
+                if h.product_id in scores or has_kind
+                else 0.0
+                for h in hits
+            }
+            scores = {i: s for i, s in scores.items() if s > 0}
         if terms and hits:
             matched = [h for h in hits if scores.get(h.product_id, 0.0) > 0]
             best = max((scores[h.product_id] for h in matched), default=0.0)
@@ -451,7 +468,17 @@ class Shelf:
         unmatched: tuple[str, ...],
     ) -> Found:
         near: Sequence[Hit] = ()
-        if self.rank_text is not None:
+        like = self.meaning.nearest(" ".join(terms), [h.product for h in hits])
+        if like:
+            near = sorted(
+                (h for h in hits if h.product_id in like),
+                key=lambda h: (-like[h.product_id], h.product_id),
+            )
+            if like[near[0].product_id] >= SURE:
+                best = like[near[0].product_id]
+                close = [h for h in near if like[h.product_id] >= best - 0.15]
+                return Found(tuple(close[:limit]), len(close), (), ())
+        elif self.rank_text is not None:
             order = list(self.rank_text(" ".join(terms), Filters(), 20))
             by_id = {h.product_id: h for h in hits}
             near = [by_id[i] for i in order if i in by_id]

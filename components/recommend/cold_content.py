@@ -143,7 +143,7 @@ def content_features(
         out[:, :, column] = np.log1p(np.bincount(group_of, lines))[group_of[items]]
     sold = np.flatnonzero(lines > 0)
     alike = facts.vectors[items] @ facts.vectors[sold].T
-    power = np.clip(alike, 0.0, 1.0) ** 8
+    power = np.square(np.square(np.square(np.clip(alike, 0.0, 1.0))))
     out[:, :, 15] = np.log1p((power @ lines[sold]) / np.maximum(power.sum(axis=1), 1e-9))
     first = np.full(n, 10**6)
     np.minimum.at(first, log.group, log.week)
@@ -177,7 +177,8 @@ def _likeness(
         weight = np.log1p(np.bincount(inverse, amount[part])).astype(np.float32)
         recent = np.bincount(inverse, amount[part] * np.exp2(-age[part] / 42.0)).astype(np.float32)
         likeness = np.clip(facts.vectors[group] @ launch_vectors.T, 0.0, 1.0)
-        sharp = likeness**6
+        squared = np.square(likeness)
+        sharp = squared * squared * squared
         out[row, :, 7] = weight @ sharp
         out[row, :, 8] = likeness.max(axis=0)
         out[row, :, 9] = recent @ sharp

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from components.assistant.assemble import packaged_encode
 from components.assistant.classifier import default_classifier
 from components.assistant.engine import Assistant
 from components.assistant.offers import Offer, Offers
@@ -101,6 +102,7 @@ class AssistantUnderTest:
             offers=offers,
             reviews=lambda i: shop.reviews.get(i, ()),
             classify=default_classifier(),
+            encode=packaged_encode(),
         )
 
     def _fill(self, user: str, records: dict[str, Any], shop: SuiteCatalogue) -> None:
