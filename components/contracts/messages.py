@@ -65,9 +65,22 @@ class ScoredProduct(Message):
     brand: str | None = None
     category: tuple[str, ...] = ()
     available: bool = True
-    sponsored: bool = False
+    sponsored: bool = Field(default=False, description="somebody paid for this place")
+    sponsor: str | None = Field(default=None, description="who paid for it")
     offers: tuple[str, ...] = ()
     purchase_probability: float | None = None
+
+
+class SponsoredPlace(Message):
+    """A place that was paid for: what would have stood there, and what that costs the page."""
+
+    rank: Annotated[int, Field(ge=1)]
+    product_id: Id
+    campaign_id: Id
+    displaced_product_id: Id | None = None
+    relevance: Annotated[float, Field(ge=0, le=1)]
+    displaced_relevance: Annotated[float, Field(ge=0, le=1)]
+    ndcg_cost: float = Field(description="NDCG of the page without this place minus with it")
 
 
 class Answer(Message):
@@ -80,6 +93,9 @@ class Answer(Message):
         default=(), description="which parts were missing; empty = all well"
     )
     products: tuple[ScoredProduct, ...]
+    sponsored: tuple[SponsoredPlace, ...] = Field(
+        default=(), description="the places of this page that were paid for; empty without sponsors"
+    )
 
 
 class SearchRequest(Message):
@@ -348,6 +364,15 @@ class Offer(Message):
     ends_at: str | None = None
     targeted: bool = False
     reason: str | None = None
+    redeem_probability: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="calibrated chance that this visitor uses it"
+    )
+    uplift: float | None = Field(
+        default=None, description="chance of a use that habit alone would not have brought"
+    )
+    expected_saving_minor: float | None = Field(
+        default=None, description="redeem_probability x what it takes off"
+    )
 
 
 class PromotionsResponse(Message):

@@ -1,7 +1,8 @@
 """Stage `train_promotions`: who redeems which offer, and protocol P5.
 
 In: accepted tables. Out: `artefacts/train_promotions` (calibrated P(redeem), the chance of a
-purchase out of habit, what is known of each offer) and `reports/p5_promotions.json` with its plot.
+purchase out of habit, the chance that a shown product is taken up, what is known of each offer) and
+`reports/p5_promotions.json` with its plot.
 
 One cut-off in time: redemptions before week `test_from_week` train, those of the weeks from
 `valid_from_week` on choose the model and calibrate it, and the later ones test it, once. A pair is
@@ -25,6 +26,7 @@ from components.data.parquet import read_table
 from components.evaluate.binary import auc, calibration_error, compared, reliability
 from components.evaluate.plot import reliability_svg
 from components.evaluate.report import write_report
+from components.merchandise import pctr
 from components.merchandise.promotions import (
     ARTEFACT,
     FEATURES,
@@ -483,6 +485,9 @@ def run(params: Params, layout: Layout) -> None:
     deals = read_deals(layout, shop)
     describer = Describer(shop, deals)
     valid_week, test_week = cut_weeks(shop, settings)
+    clicks, click_report = pctr.train(
+        shop, layout.tables, valid_week=valid_week, test_week=test_week, seed=settings.seed
+    )
     valid_day, test_day = week_day(shop, valid_week), week_day(shop, test_week)
     end_day = int(shop.log.day.max()) + 1
     early = blocks_of(describer, start_from=0, start_before=valid_day, until=valid_day)
@@ -501,7 +506,7 @@ def run(params: Params, layout: Layout) -> None:
                  for part in (early, late))  # fmt: skip
     if not enough:
         log.warning("train_promotions: too few redemptions to learn from; offers keep their order")
-        write_report(layout.reports / REPORT, n=0, rows=[], **head)
+        write_report(layout.reports / REPORT, n=0, rows=[], pctr=click_report, **head)
         write_plot(layout, [])
         with writing_artefact(
             layout.artefact(ARTEFACT),
@@ -510,8 +515,10 @@ def run(params: Params, layout: Layout) -> None:
             seed=settings.seed,
             params=settings.model_dump(),
             notes={"status": "too few redemptions"},
-        ):
-            return
+        ) as folder:
+            if clicks is not None:
+                clicks.save(folder)
+        return
     redeem, chosen = trained(early, late, settings)
     habits = [
         (campaign, habit_block(describer, campaign, until_day=test_day, every=settings.habit_every,
@@ -560,6 +567,7 @@ def run(params: Params, layout: Layout) -> None:
             "relative_error": calibration_error(habit_bins) if habit_bins else None,
         },
         uplift=uplift_rows(describer, layout, params),
+        pctr=click_report,
         **head,
     )
     write_plot(layout, document["calibration"]["bins"])
@@ -573,6 +581,8 @@ def run(params: Params, layout: Layout) -> None:
         packages=("lightgbm", "numpy", "polars", "scipy"),
     ) as folder:
         model.save(folder)
+        if clicks is not None:
+            clicks.save(folder)
 
 
 def write_plot(layout: Layout, bins: Sequence[Mapping[str, float]]) -> None:
