@@ -219,9 +219,11 @@ class Suggester:
         last = words[-1]
         nearby: list[str] = []
         if not self.vocabulary.knows(last):
-            nearby = (
-                [w for w, _, _ in self.vocabulary.near(last, most=2)[:3]] if len(last) > 2 else []
+            others = stems(" ".join(head))
+            guesses = self.vocabulary.guesses(
+                last, before=others[-1] if others else None, others=others
             )
+            nearby = [g.word for g in guesses[:3]]
             nearby += self._near_prefixes(last)
         return [" ".join([*head, w]) for w in dict.fromkeys([*nearby, last])]
 
