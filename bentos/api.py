@@ -20,6 +20,7 @@ from bentos.journal import new_id
 from bentos.operations import operations, report_path
 from bentos.pages import docs_page, index_page
 from bentos.problems import RefusalError, problem
+from bentos.searches import decide_synonym, search_analytics
 from bentos.shop import Shop
 from components.contracts.messages import (
     BasketResponse,
@@ -40,11 +41,14 @@ from components.contracts.messages import (
     RatingResponse,
     RecommendRequest,
     RecommendResponse,
+    SearchAnalyticsResponse,
     SearchRequest,
     SearchResponse,
     SimilarRequest,
     SuggestRequest,
     SuggestResponse,
+    SynonymRequest,
+    SynonymsResponse,
     ToolDescription,
     ToolRequest,
     ToolsResponse,
@@ -365,6 +369,24 @@ def _add_operations(app: FastAPI) -> None:
         """One glance at the shop's health: runs, data, drift, releases, figures."""
         require(key, "ops", key.visitor_id)
         return _json(operations(shop))
+
+    searches = "/v1/operations/searches"
+
+    @app.get(searches, response_model=SearchAnalyticsResponse, tags=["operations"])
+    def get_searches(
+        shop: TheShop, key: TheKey, limit: Annotated[int, Query(ge=1, le=200)] = 20
+    ) -> Response:
+        """Return top and empty queries, clicks by rank, rewordings and proposed synonyms."""
+        require(key, "ops", key.visitor_id)
+        return _json(search_analytics(shop, limit=limit))
+
+    @app.put("/v1/operations/synonyms", response_model=SynonymsResponse, tags=["operations"])
+    def put_synonym(body: SynonymRequest, shop: TheShop, key: TheKey) -> Response:
+        """Approve, decline or withdraw a synonym; searches follow when this returns."""
+        require(key, "ops", key.visitor_id)
+        if key.visitor_id is not None:
+            raise RefusalError(403, "a visitor's key cannot decide on synonyms.")
+        return _json(decide_synonym(shop, body, by=key.name))
 
     @app.get("/v1/operations/reports/{name}", tags=["operations"], response_class=Response)
     def get_report(name: str, shop: TheShop, key: TheKey) -> Response:

@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -68,11 +68,14 @@ from components.contracts.records import (
     SearchMade,
     SlateShown,
 )
+from components.data.words import stems
+from components.state.searches import SearchState
 from components.state.store import Store
 
 logger = logging.getLogger(__name__)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 RECENT_LIMIT = 200
+HABITS_SECONDS = 5.0
 OVERLAP = timedelta(seconds=60)  # a slow writer's products may carry an earlier time
 NO_RATINGS = 3.0  # the middle of the scale, said as such
 EVENT_KINDS = (*INTERACTION_KINDS, "product_changed", "search", "slate_shown")
@@ -99,6 +102,8 @@ class Shop:
         self.layout = layout
         self.params = serve_params(layout)
         self.store = store or Store(state_url(layout, self.params))
+        self.searches = SearchState(self.store)
+        self._habits_of: dict[str, tuple[float, list[str], dict[str, float]]] = {}
         self.journal = Journal(self.store)
         self.started = time.monotonic()
         self._language_model = _language_model()
@@ -133,6 +138,7 @@ class Shop:
         if posted:
             _upsert(engines, posted)
         clock = clock_for(engines.data_end, self.params, self.store)
+        engines.search.set_synonyms(self.searches.synonyms())
         engines.search.set_promoted(engines.offers.open_products(clock.now()))
         assistant = assistant_of(
             engines,
@@ -205,10 +211,39 @@ class Shop:
     def suggest(self, request: SuggestRequest) -> SuggestResponse:
         """Complete what is being typed. Not logged: it is asked at every key."""
         engines = self.current.for_visitor(request.visitor_id)
+        known = self._known(request.visitor_id)
+        own, liked = self._habits(engines, known)
         found = engines.search.suggest(
-            request.prefix, visitor_id=self._known(request.visitor_id), limit=request.limit
+            request.prefix, visitor_id=known, limit=request.limit, own=own, liked=liked
         )
         return SuggestResponse(suggestions=tuple(found))
+
+    def _habits(
+        self, engines: Engines, visitor_id: str | None
+    ) -> tuple[list[str], dict[str, float]]:
+        """Return a visitor's own past queries, newest first, and the kinds of thing he looks at.
+
+        Kept some seconds, since a person's next key asks for the same.
+        """
+        if visitor_id is None:
+            return [], {}
+        kept = self._habits_of.get(visitor_id)
+        now = time.monotonic()
+        if kept is not None and now - kept[0] < HABITS_SECONDS:
+            return kept[1], kept[2]
+        past = self.store.visitor_events(visitor_id, limit=50, kinds=("search",))
+        own = [e.query.text for e in reversed(past) if isinstance(e, SearchMade)]
+        weights: Counter[str] = Counter()
+        for event in self._recent(visitor_id):
+            product = engines.catalogue.products.get(getattr(event, "product_id", ""))
+            if product is not None:
+                weights.update(set(stems(f"{product.type or ''} {product.brand or ''}")))
+        most = max(weights.values(), default=1)
+        liked = {word: count / most for word, count in weights.items()}
+        if len(self._habits_of) > 1000:
+            self._habits_of.clear()
+        self._habits_of[visitor_id] = (now, own, liked)
+        return own, liked
 
     @counted
     def recommend(self, request: RecommendRequest) -> RecommendResponse:
@@ -346,11 +381,12 @@ class Shop:
         )
 
     def _share(self) -> None:
-        """Take over products that another worker was sent."""
+        """Take over products that another worker was sent, and synonyms decided there."""
         now = datetime.now(UTC)
         posted = self.store.products(since=self._shared_from - OVERLAP)
         with self.current.lock:
             for engines in self.current.all():
+                engines.search.set_synonyms(self.searches.synonyms())
                 held = engines.catalogue.products
                 fresh = [p for p in posted if held.get(p.product_id) != p]
                 if fresh:

@@ -20,8 +20,13 @@ import gradio as gr
 from gradio.themes import Base
 
 from components.contracts.errors import ServiceError, ShelfwiseError
-from components.contracts.messages import SuggestRequest, TurnRequest, TurnResponse
-from ui import cards, operations, panels
+from components.contracts.messages import (
+    SuggestRequest,
+    SynonymRequest,
+    TurnRequest,
+    TurnResponse,
+)
+from ui import cards, operations, panels, searches
 from ui.acts import Acts, without_spans
 from ui.client import Client
 from ui.panels import Said
@@ -466,13 +471,37 @@ def build(client: Client | None = None) -> gr.Blocks:
         gr.HTML(bar, elem_id="sw-head", apply_default_css=False)
         board = gr.HTML("", elem_id="sw-board", apply_default_css=False)
 
+        said = gr.HTML(
+            "", elem_id="sw-searches", js_on_load=_script("act.js"), apply_default_css=False
+        )
+
         def look() -> str:
             try:
                 return _wrap(operations.page(service.operations(), api_url=service.url))
             except ShelfwiseError as error:
                 return _wrap(operations.trouble(str(error)))
 
+        def listen() -> str:
+            try:
+                return _wrap(searches.page(service.searches()))
+            except ShelfwiseError:
+                return ""  # the board above says that the service does not answer
+
+        def decide(event: gr.EventData) -> str:
+            data = dict(event._data or {})
+            try:
+                service.decide_synonym(
+                    SynonymRequest(
+                        term=data["term"], other=data["other"], approved=data["say"] == "yes"
+                    )
+                )
+            except ShelfwiseError as error:
+                return _wrap(operations.trouble(str(error)))
+            return listen()
+
         demo.load(look, None, board, show_progress="hidden", api_visibility="private")
+        demo.load(listen, None, said, show_progress="hidden", api_visibility="private")
+        said.click(decide, None, said, show_progress="hidden", api_visibility="private")
     return demo
 
 

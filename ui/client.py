@@ -32,11 +32,14 @@ from components.contracts.messages import (
     RatingResponse,
     RecommendRequest,
     RecommendResponse,
+    SearchAnalyticsResponse,
     SearchRequest,
     SearchResponse,
     SimilarRequest,
     SuggestRequest,
     SuggestResponse,
+    SynonymRequest,
+    SynonymsResponse,
     TurnRequest,
     TurnResponse,
     VisitorResponse,
@@ -218,6 +221,14 @@ class Client:
     def operations(self) -> OperationsResponse:
         """GET /v1/operations."""
         return self._ask(OperationsResponse, "GET", "/v1/operations")
+
+    def searches(self) -> SearchAnalyticsResponse:
+        """GET /v1/operations/searches."""
+        return self._ask(SearchAnalyticsResponse, "GET", "/v1/operations/searches")
+
+    def decide_synonym(self, request: SynonymRequest) -> SynonymsResponse:
+        """PUT /v1/operations/synonyms."""
+        return self._ask(SynonymsResponse, "PUT", "/v1/operations/synonyms", request)
 
 
 def _visitor(visitor_id: str) -> str:

@@ -498,6 +498,47 @@ class OperationsResponse(Message):
     traffic: dict[str, Any] = Field(default_factory=dict)
 
 
+class Proposed(Message):
+    """Visitors typed `term`, then `other`, and followed a product: two names of one thing?"""
+
+    term: str
+    other: str
+    visitors: int
+
+
+class SearchAnalyticsResponse(Message):
+    """`GET /v1/operations/searches`: texts typed by fewer than `min_visitors` are never shown."""
+
+    request_id: str
+    min_visitors: int
+    searches: int
+    visitors: int
+    hidden_queries: int
+    null_result_rate: float
+    click_through_rate: float
+    top: tuple[tuple[str, int], ...] = ()
+    empty: tuple[tuple[str, int], ...] = ()
+    clicks_by_rank: tuple[tuple[int, int], ...] = ()
+    rewordings: tuple[tuple[str, str, int], ...] = ()
+    proposals: tuple[Proposed, ...] = ()
+    synonyms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+class SynonymRequest(Message):
+    """`PUT /v1/operations/synonyms`: whether searching for `term` shall find `other` too."""
+
+    term: Annotated[str, Field(min_length=1, max_length=100)]
+    other: Annotated[str, Field(min_length=1, max_length=100)]
+    approved: bool
+
+
+class SynonymsResponse(Message):
+    """The approved synonyms, all of them."""
+
+    request_id: str
+    synonyms: dict[str, tuple[str, ...]]
+
+
 class Problem(Message):
     """An error as RFC 9457 has it; `errors` names the fields that were wrong."""
 

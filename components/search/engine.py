@@ -165,7 +165,8 @@ class SearchEngine:
         self.currency, self.rates = currency, rates
         self._popularity = dict(popularity or {})
         self._known_heads = head_vectors or {}
-        self._lexicon = lexicon or load_lexicon()
+        self._lexicon = self._own_lexicon = lexicon or load_lexicon()
+        self._approved: dict[str, tuple[str, ...]] = {}
         self._log = log or QueryLog()
         self._lock = threading.Lock()
         self._pages: OrderedDict[str, _Ranked] = OrderedDict()
@@ -419,6 +420,19 @@ class SearchEngine:
                 self._snapshot = self._make_snapshot(before.version + 1, table, held)
             else:
                 self._snapshot = replace(before, version=before.version + 1, table=table)
+            self._pages.clear()
+
+    def set_synonyms(self, approved: Mapping[str, Sequence[str]]) -> None:
+        """Let these synonyms, phrase to other phrases, act beside those of the release.
+
+        A query already being answered keeps the words it was read with.
+        """
+        fresh = {term: tuple(others) for term, others in approved.items()}
+        with self._lock:
+            if fresh == self._approved:
+                return
+            self._approved = fresh
+            self._lexicon = self._own_lexicon.with_synonyms(fresh)
             self._pages.clear()
 
     def set_promoted(self, promoted: Collection[str]) -> None:

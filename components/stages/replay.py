@@ -21,6 +21,7 @@ from components.contracts.messages import RecommendRequest, SearchRequest, TurnR
 from components.contracts.params import load_params
 from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Order, Purchase
 from components.registry.store import Registry
+from components.state.searches import SearchState
 from components.state.store import Store
 
 DRAWN = ("request_id", "slate_id", "trace_id")
@@ -109,6 +110,7 @@ def replay(
             engines.catalogue.upsert(posted)
             engines.search.upsert(posted)
             engines.recommend.upsert(posted)
+        engines.search.set_synonyms(SearchState(opened).synonyms())
         engines.search.set_promoted(engines.offers.open_products(logged["at"]))
         recent = opened.events_by_id(list(logged["recent"]))
         replayed = answer(logged, engines, recent, release.release_id)

@@ -38,6 +38,59 @@ def test_suggest_completes(api):
     assert any("coffee" in one["text"].lower() for one in found)
 
 
+def test_suggestions_are_personal_and_private(api, shop):
+    mine, other = fresh(), fresh()
+    ok(api.post("/v1/search", json={"query": "Coffee for my aunt", "visitor_id": mine}))
+    assert shop.journal.flush()
+
+    def texts(visitor_id):
+        asked = {"prefix": "cof", "visitor_id": visitor_id}
+        return [s["text"] for s in ok(api.post("/v1/suggest", json=asked))["suggestions"]]
+
+    assert texts(mine)[0] == "coffee for my aunt"
+    assert "coffee for my aunt" not in texts(other) + texts(None)
+    ok(api.delete(f"/v1/visitors/{mine}"))
+    assert "coffee for my aunt" not in texts(mine)
+
+
+def test_search_analytics_and_an_approved_synonym(api, shop):
+    private = f"secret {uuid.uuid4().hex[:8]}"
+    people = [fresh() for _ in range(5)]
+    for visitor_id in people:
+        ok(api.post("/v1/search", json={"query": "brekkie flakes", "visitor_id": visitor_id}))
+        found = ok(api.post("/v1/search", json={"query": "cereal", "visitor_id": visitor_id}))
+        click = {"event_id": fresh("e"), "kind": "click", "visitor_id": visitor_id,
+                 "slate_id": found["slate_id"], "product_id": found["products"][1]["product_id"]}  # fmt: skip
+        ok(api.post("/v1/events", json={"events": [click]}))
+    ok(api.post("/v1/search", json={"query": private, "visitor_id": people[0]}))
+    assert shop.journal.flush()
+    got = ok(api.get("/v1/operations/searches?limit=100"))
+    assert ["brekkie flakes", 5] in got["top"]
+    assert ["brekkie flakes", 5] in got["empty"]
+    assert [2, 5] in got["clicks_by_rank"]
+    assert ["brekkie flakes", "cereal", 5] in got["rewordings"]
+    assert {"term": "brekkie flake", "other": "cereal", "visitors": 5} in got["proposals"]
+    assert private not in json.dumps(got)
+    assert got["hidden_queries"] >= 1
+    assert ok(api.post("/v1/search", json={"query": "brekkie flakes"}))["total"] == 0
+    pair = {"term": "brekkie flakes", "other": "cereal"}
+    ok(api.put("/v1/operations/synonyms", json={**pair, "approved": True}))
+    found = ok(api.post("/v1/search", json={"query": "brekkie flakes"}))
+    assert found["total"] > 0
+    assert all("cereal" in p["title"].lower() for p in found["products"])
+    got = ok(api.get("/v1/operations/searches?limit=100"))
+    assert got["synonyms"] == {"brekkie flake": ["cereal"]}
+    assert "brekkie flake" not in {p["term"] for p in got["proposals"]}
+    ok(api.put("/v1/operations/synonyms", json={**pair, "approved": False}))
+    assert ok(api.post("/v1/search", json={"query": "brekkie flakes"}))["total"] == 0
+    assert (
+        api.put(
+            "/v1/operations/synonyms", json={"term": "a!", "other": "a", "approved": True}
+        ).status_code
+        == 422
+    )
+
+
 def test_an_event_changes_the_next_answer(api):
     visitor_id = fresh()
     ask = {"visitor_id": visitor_id, "limit": 8}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from components.state.store import Store
+
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
@@ -57,3 +59,16 @@ def postgresql_url(postgresql_server):
     with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return f"{postgresql_server}/{name}"
+
+
+@pytest.fixture(params=["memory", "file", "postgresql"])
+def store(request, tmp_path):
+    if request.param == "memory":
+        url = "sqlite://"
+    elif request.param == "file":
+        url = f"sqlite:///{tmp_path}/state.db"
+    else:
+        url = request.getfixturevalue("postgresql_url")
+    opened = Store(url)
+    yield opened
+    opened.close()

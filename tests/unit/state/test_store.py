@@ -36,19 +36,6 @@ def click(event_id: str, visitor_id: str = "v1", product_id: str = "p1", minutes
     )
 
 
-@pytest.fixture(params=["memory", "file", "postgresql"])
-def store(request, tmp_path):
-    if request.param == "memory":
-        url = "sqlite://"
-    elif request.param == "file":
-        url = f"sqlite:///{tmp_path}/state.db"
-    else:
-        url = request.getfixturevalue("postgresql_url")
-    opened = Store(url)
-    yield opened
-    opened.close()
-
-
 def test_events_are_kept_once_each(store):
     assert store.append_events([click("a"), click("b"), click("a")]) == (["a", "b"], ["a"])
     assert store.append_events([click("b"), click("c")]) == (["c"], ["b"])
