@@ -320,6 +320,16 @@ class TrainLaunchParams(Section):
     min_launches: Annotated[int, Field(ge=1, description="below which no range is stated")] = 100
 
 
+class SponsoredParams(Section):
+    """The trial of sponsored places on the synthetic shop, whose clicks follow a known truth."""
+
+    seed: int = 7
+    visitors: Positive = 200
+    products: Positive = 720
+    weeks: Positive = 4
+    pages: Annotated[int, Field(ge=100, description="searches answered at each setting")] = 4000
+
+
 class ServeParams(Section):
     """The service."""
 
@@ -384,6 +394,11 @@ class Params(Section):
     train_ranker: TrainRankerParams = TrainRankerParams()
     train_classifier: TrainClassifierParams = TrainClassifierParams()
     train_promotions: TrainPromotionsParams = TrainPromotionsParams()
+    train_launch: TrainLaunchParams = TrainLaunchParams()
+    segments: SegmentsParams = SegmentsParams()
+    bundles: BundlesParams = BundlesParams()
+    social: SocialParams = SocialParams()
+    sponsored: SponsoredParams = SponsoredParams()
     evaluate: EvaluateParams = EvaluateParams()
     serve: ServeParams = ServeParams()
     monitor: MonitorParams = MonitorParams()

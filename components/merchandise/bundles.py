@@ -3,7 +3,8 @@
 In: a log of purchases and what products say of themselves. Out: `Bundles`, per product its
 complements (in one basket more often than chance, and no likely stand-in) and its substitutes
 (alike, bought in turn rather than together), and `fill_basket`, which chooses products for a budget
-or an occasion by mixed-integer programming. Products without sales have neither.
+or an occasion by mixed-integer programming. Products without sales have neither. `run` is the stage
+`bundles`: it also asks how often a later basket holds what was said to go with its products.
 """
 
 import json
@@ -16,9 +17,15 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from components.contracts.artefacts import read_manifest
+from components.contracts.artefacts import Layout, read_manifest, writing_artefact
 from components.contracts.errors import ArtefactError
+from components.contracts.params import Params
+from components.data.parquet import read_table
+from components.data.split import cut_offs
+from components.evaluate.report import write_report
+from components.recommend.cold_content import cold_facts
 from components.recommend.history import FloatArray, IntArray, Log
+from components.recommend.shop_data import read_shop
 
 ARTEFACT = "bundles"
 SHRINK = 8.0  # pairs expected by chance that a lift is damped by
@@ -102,6 +109,135 @@ class Bundles:
         except (OSError, ValueError, KeyError) as error:
             raise ArtefactError(f"{folder}: cannot be read ({error}).") from error
         return cls(ids, *made)
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Judge on later baskets what earlier ones say, learn from all of them, write both.
+
+    Raises:
+        TableError: a required table is absent.
+    """
+    section, judged = params.bundles, params.evaluate
+    shop = read_shop(layout.tables)
+    facts = cold_facts(shop, read_table("products", layout.tables))
+    weeks = shop.log.week
+    cut = cut_offs(params.split, int(weeks.min()), int(weeks.max())).test_from_week
+
+    def learn(log: Log) -> Bundles:
+        return build_bundles(
+            log, shop.columns.product_ids, facts.type_of, facts.vectors,
+            min_lines=section.min_lines, keep=section.keep,
+        )  # fmt: skip
+
+    rows = judge(learn(shop.log.before(cut)), shop.log, cut, n=judged.bootstrap, seed=judged.seed)
+    made = learn(shop.log)
+    with writing_artefact(
+        layout.artefact(ARTEFACT),
+        kind="bundles",
+        stage=ARTEFACT,
+        seed=judged.seed,
+        params=section.model_dump(),
+        packages=("numpy", "scipy"),
+    ) as folder:
+        made.save(folder)
+    write_report(
+        layout.reports / "bundles.json",
+        protocol="Bundles: what goes with the products of a later basket",
+        dataset=params.ingest.source,
+        split="baskets of weeks from the cut-off on; everything learnt from the weeks before",
+        cut_off=f"week {cut}",
+        n=rows[0]["n"] if rows else 0,
+        seed=judged.seed,
+        rows=rows,
+        products_with_complements=int((np.diff(made.complements.bounds) > 0).sum()),
+        products_with_substitutes=int((np.diff(made.substitutes.bounds) > 0).sum()),
+    )
+
+
+def judge(
+    bundles: Bundles, log: Log, cut: int, *, n: int, seed: int, top: int = 5
+) -> list[dict[str, Any]]:
+    """Ask of later baskets how much more often than chance they hold what was named for them.
+
+    Args:
+        bundles: learnt from weeks before `cut`.
+        log: all purchases.
+        cut: first week judged.
+        n: resamples of the interval.
+        seed: of the resampling.
+        top: products named.
+
+    Returns:
+        Rows of what goes with it, of as many popular products, and of the products most often in
+        one basket with it. Lift is how many named products the baskets hold over how many they
+        would hold by those products' own rates.
+    """
+    v = len(bundles.product_ids)
+    before, later = log.before(cut), log.take(log.week >= cut)
+    if not len(later) or not len(before):
+        return []
+    best = np.lexsort((np.arange(v), -np.bincount(before.group, before.amount, v)))[: 4 * top]
+    together = sp.csr_matrix(basket_matrix(before, v))
+    known = np.flatnonzero(np.diff(bundles.complements.bounds) > 0)
+    has = np.zeros(v, dtype=bool)
+    has[known] = True
+    named: dict[str, dict[int, list[int]]] = {
+        "shelfwise": {},
+        "popularity": {},
+        "most_together": {},
+    }
+    asked = np.unique(later.group[has[later.group]])
+    counts = sp.csr_matrix(sp.csr_matrix(together[:, asked]).T @ together)
+    for place, item in enumerate(asked.tolist()):
+        named["shelfwise"][item] = bundles.complements.other[bundles.complements.of(item)][
+            :top
+        ].tolist()
+        size = len(named["shelfwise"][item])
+        named["popularity"][item] = [b for b in best.tolist() if b != item][:size]
+        row = counts[place]
+        order = np.lexsort((row.indices, -row.data))
+        named["most_together"][item] = [
+            int(c) for c in row.indices[order[: size + 1]] if c != item
+        ][:size]
+    matrix = basket_matrix(later, v)
+    size_of = max(matrix.shape[0], 1)
+    rate = np.asarray(matrix.sum(axis=0)).ravel() / size_of
+    day = later.visitor * 100_000 + later.day - int(later.day.min())
+    _, first = np.unique(day, return_index=True)
+    visitor = later.visitor[first]
+    rows: list[dict[str, Any]] = []
+    for name, lists in named.items():
+        pairs = [(item, other) for item in asked.tolist() for other in lists[item]]
+        links = sp.csr_matrix(
+            (np.ones(len(pairs)), tuple(np.array(pairs, dtype=np.int64).reshape(-1, 2).T)), (v, v)
+        )
+        wanted = sp.csr_matrix(matrix @ links)  # (baskets, V): how often each product is named
+        seen = np.asarray(wanted.multiply(matrix).sum(axis=1)).ravel()
+        usual = np.asarray(wanted @ rate).ravel()
+        row: dict[str, Any] = {
+            "model": name, "shipped": name == "shelfwise", "slice": "all",
+            "n": len(np.unique(visitor[usual > 0])), "baskets": int((usual > 0).sum()),
+            "share_bought_together": float(seen.sum() / max(wanted.sum(), 1.0)),
+        }  # fmt: skip
+        row[f"lift@{top}"], low, high = ratio_interval(seen, usual, visitor, n=n, seed=seed)
+        rows.append(row | {f"lift@{top}_low": low, f"lift@{top}_high": high})
+    return rows
+
+
+def ratio_interval(
+    seen: NDArray[np.float64], usual: NDArray[np.float64], visitor: IntArray, *, n: int, seed: int
+) -> tuple[float, float, float]:
+    """Return sum(seen) / sum(usual) and its 95 % bootstrap interval over visitors."""
+    width = int(visitor.max(initial=0)) + 1
+    a, b = np.bincount(visitor, seen, width), np.bincount(visitor, usual, width)
+    who = np.flatnonzero(b > 0)
+    if not len(who):
+        return 0.0, 0.0, 0.0
+    a, b = a[who], b[who]
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(who), np.full(len(who), 1 / len(who)), size=n)
+    low, high = np.quantile((drawn @ a) / (drawn @ b), [0.025, 0.975])
+    return float(a.sum() / b.sum()), float(low), float(high)
 
 
 def basket_matrix(log: Log, n_products: int) -> sp.csr_matrix:

@@ -5,9 +5,9 @@ with its price, the product it displaced and the relevance it cost. No clock, no
 randomness: equal pages and bids give equal results. What a bid must hold before it comes here
 (dates, audience, budget, pacing) is `components.merchandise.campaigns`' business.
 
-Value = bid x pCTR x quality. The best bids win, one per campaign and per product. A winner pays per
-click what the next bid is worth, divided by its own pCTR x quality and rounded up to a whole minor
-unit: at most its bid, at least the reserve.
+Value = bid x pCTR x quality. The best bid wins, one place per campaign and per product. A winner
+pays per click what the next bid is worth, divided by its own pCTR x quality and rounded up to a
+whole minor unit: at most its bid, at least the reserve.
 """
 
 import math
@@ -119,33 +119,18 @@ def eligible(bids: Sequence[Bid], policy: AuctionPolicy) -> list[Bid]:
     return sorted(kept, key=lambda b: (-b.value, b.campaign_id, b.product_id))
 
 
-def winners(bids: Sequence[Bid], slots: int, policy: AuctionPolicy) -> list[tuple[Bid, int]]:
-    """Return who wins and what each pays for a click, best first.
+def winner(bids: Sequence[Bid], policy: AuctionPolicy) -> tuple[Bid, int] | None:
+    """Return who wins one place and what a click costs him; None if nobody may have it.
 
-    The price comes from who would have the place if this campaign were not there: the best bid
-    behind it of a campaign and a product that hold no better place.
+    The price comes from who would have the place if this campaign were not there: the best bid of
+    another campaign, be it for the same product.
     """
     line = eligible(bids, policy)
-    won: list[tuple[Bid, int]] = []
-    campaigns: set[str] = set()
-    products: set[str] = set()
-    for place, bid in enumerate(line):
-        if len(won) == slots:
-            break
-        if bid.campaign_id in campaigns or bid.product_id in products:
-            continue
-        campaigns.add(bid.campaign_id)
-        rival = next(
-            (
-                other
-                for other in line[place + 1 :]
-                if other.campaign_id not in campaigns and other.product_id not in products
-            ),
-            None,
-        )
-        products.add(bid.product_id)
-        won.append((bid, price_of(bid, rival.value if rival else 0.0, policy)))
-    return won
+    if not line:
+        return None
+    best = line[0]
+    rival = next((other for other in line if other.campaign_id != best.campaign_id), None)
+    return best, price_of(best, rival.value if rival else 0.0, policy)
 
 
 def price_of(bid: Bid, rival_value: float, policy: AuctionPolicy) -> int:
@@ -179,10 +164,10 @@ def run_auction(
 ) -> Page:
     """Fill a page's sponsored places.
 
-    A sponsored product that the list holds already moves up to its place and is not shown twice;
-    one that by itself stands above the last place for sale is not sold, since nobody should pay
-    for less than he gets for nothing. What is pushed down stays in the list; the last product of
-    the page falls off it.
+    Places are sold one after another, from the top. A sponsored product that the list holds already
+    moves up to its place and is not shown twice; one that by itself stands there or higher is not
+    sold that place, since nobody should pay for what he gets for nothing. What is pushed down stays
+    in the list; the last product of the page falls off it.
 
     Args:
         product_ids: the list in its own order, at least the page; longer lists are kept whole.
@@ -199,12 +184,26 @@ def run_auction(
     slots = policy.slots(min(places, len(ids)))
     if not slots or not bids:
         return Page(tuple(ids))
-    natural = set(ids[: slots[-1]])
-    asked = [b for b in bids if b.product_id not in natural]
+    natural = {product_id: rank for rank, product_id in enumerate(ids, start=1)}
     gains = sorted(scale.values(), reverse=True)[:places]  # of the list without sponsors
     ideal = float(np.asarray(gains) @ discounts(len(gains)))
     wins: list[Win] = []
-    for rank, (bid, price) in zip(slots, winners(asked, len(slots), policy), strict=False):
+    for rank in slots:
+        holders = {w.bid.campaign_id for w in wins}
+        held = {w.bid.product_id for w in wins}
+        found = winner(
+            [
+                b
+                for b in bids
+                if b.campaign_id not in holders
+                and b.product_id not in held
+                and natural.get(b.product_id, rank + 1) > rank
+            ],
+            policy,
+        )
+        if found is None:
+            continue
+        bid, price = found
         shown = ids[:places]
         before = ndcg([scale[p] for p in shown], ideal)
         displaced = ids[rank - 1]

@@ -1,38 +1,77 @@
 """Segments: groups of visitors who buy alike, named by what sets them apart.
 
-In: a `Log` and the shop's product factors. Out: a label per visitor, a name per segment from the
-categories with the highest lift, how stable the grouping is, and popularity by segment. Segments
+In: a `Log` and factors of what is bought. Out: a label per visitor, names from the categories with
+the highest lift, how far two groupings agree, and `SegmentModel`, which knows each visitor's
+segment, finds one for a newcomer from what he looked at, and tells what is popular in it. Segments
 describe; no price or right depends on them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from components.contracts.artefacts import read_manifest
+from components.contracts.errors import ArtefactError
 from components.recommend.content import unit_rows
 from components.recommend.features import normalised
 from components.recommend.history import FloatArray, IntArray, Log
 
+ARTEFACT = "segments"
 MIN_SHARE = 0.002
 
 
 def visitor_vectors(log: Log, n_visitors: int, factors: FloatArray) -> FloatArray:
-    """Return (B, D) unit vectors: the visitors' damped purchases on the product factors."""
+    """Return (B, D) unit vectors: the visitors' damped purchases on the factors."""
+    made = _damped(log, n_visitors, len(factors)) @ factors
+    return unit_rows(np.asarray(made, dtype=np.float32))
+
+
+def learn_factors(log: Log, n_visitors: int, n_groups: int, dimensions: int) -> FloatArray:
+    """Learn (G, D) factors of what is bought, by a truncated SVD of visitors' damped purchases.
+
+    Args:
+        log: purchases.
+        n_visitors: B.
+        n_groups: G, products or types, as `log.group` has them.
+        dimensions: D; fewer where the matrix is smaller.
+    """
+    from scipy.sparse.linalg import svds
+
+    matrix = _damped(log, n_visitors, n_groups)
+    rank = min(dimensions, min(matrix.shape) - 1)
+    if rank < 1 or not matrix.nnz:
+        return np.ones((n_groups, 1), dtype=np.float32)
+    first = np.random.default_rng(0).standard_normal(min(matrix.shape))
+    _, values, right = svds(matrix.astype(np.float64), k=rank, v0=first)
+    order = np.argsort(-values, kind="stable")
+    # Without its first direction, which all visitors share, a visitor is what sets him apart.
+    kept = right[order][1:].T if rank > 2 else right[order].T
+    sign = np.sign(kept[np.abs(kept).argmax(axis=0), np.arange(kept.shape[1])])
+    return np.ascontiguousarray(kept * np.where(sign == 0, 1.0, sign), dtype=np.float32)
+
+
+def _damped(log: Log, n_visitors: int, n_groups: int) -> sp.csr_matrix:
     matrix = sp.csr_matrix(
-        (log.amount.astype(np.float32), (log.visitor, log.group)), (n_visitors, len(factors))
+        (log.amount.astype(np.float32), (log.visitor, log.group)), (n_visitors, n_groups)
     )
     matrix.data = np.log1p(matrix.data)
-    return unit_rows(np.asarray(normalised(matrix) @ factors, dtype=np.float32))
+    return sp.csr_matrix(normalised(matrix))
 
 
 def k_means(
-    vectors: FloatArray, k: int, seed: int, *, starts: int = 8, rounds: int = 50
+    vectors: FloatArray,
+    k: int,
+    seed: int,
+    *,
+    starts: int = 8,
+    rounds: int = 50,
+    begin: IntArray | None = None,
 ) -> tuple[IntArray, FloatArray]:
     """Group unit vectors by cosine (spherical k-means), the best of several seeded starts.
 
@@ -42,15 +81,22 @@ def k_means(
         seed: of the k-means++ starts.
         starts: how many.
         rounds: at most per start.
+        begin: (B,) an earlier grouping to go on from, -1 for visitors it did not have; then there
+            is one start, and the numbers of the groups are kept.
 
     Returns:
         (B,) labels numbered by falling size, and (k, D) centres.
     """
     best: tuple[float, IntArray, FloatArray] | None = None
     k = min(k, len(vectors))
-    for start in range(starts):
+    for start in range(starts if begin is None else 1):
         generator = np.random.default_rng([seed, start])
         centres = _spread(vectors, k, generator)
+        if begin is not None:
+            for group in range(k):
+                if (begin == group).any():
+                    centres[group] = vectors[begin == group].mean(axis=0)
+            centres = unit_rows(centres)
         labels = np.full(len(vectors), -1)
         for _ in range(rounds):
             likeness = vectors @ centres.T
@@ -66,6 +112,8 @@ def k_means(
         if best is None or score > best[0] + 1e-6:
             best = (score, labels, centres.copy())
     assert best is not None
+    if begin is not None:
+        return best[1], best[2]
     sizes = np.bincount(best[1], minlength=k)
     order = np.lexsort((np.arange(k), -sizes))
     rank = np.empty(k, dtype=np.int64)
@@ -102,54 +150,20 @@ def agreement(a: IntArray, b: IntArray) -> float:
     return 1.0 if highest == expected else float((together - expected) / (highest - expected))
 
 
-@dataclass(frozen=True)
-class Segments:
-    """A grouping of visitors.
+def matched(labels: IntArray, other: IntArray, k: int) -> IntArray:
+    """Return `other` renumbered so that it agrees with `labels` on as many visitors as possible.
 
-    Attributes:
-        labels: (B,) segment of each visitor, 0 the largest.
-        names: one per segment.
-        leads: per segment the categories that set it apart, with their lift.
-        centres: (k, D) for visitors yet to come.
-        stability: mean adjusted Rand index with groupings of other seeds, at most 1.
-        popularity: (k, V) share of each product in the segment's lines.
+    >>> matched(np.array([0, 0, 1]), np.array([1, 1, 0]), 2).tolist()
+    [0, 0, 1]
     """
+    from scipy.optimize import linear_sum_assignment
 
-    labels: IntArray
-    names: tuple[str, ...]
-    leads: tuple[tuple[tuple[str, float], ...], ...]
-    centres: FloatArray
-    stability: float
-    popularity: FloatArray
-
-    def of(self, vectors: FloatArray) -> IntArray:
-        """Return the segment of further visitors' unit vectors (B, D)."""
-        return (vectors @ self.centres.T).argmax(axis=1)
-
-    def save(self, folder: Path) -> None:
-        """Write `segments.npz` and `segments.json`."""
-        np.savez_compressed(
-            folder / "segments.npz",
-            labels=self.labels.astype(np.int16),
-            centres=self.centres,
-            popularity=self.popularity,
-        )
-        stored = {"names": self.names, "leads": self.leads, "stability": self.stability}
-        (folder / "segments.json").write_text(json.dumps(stored, indent=1))
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote."""
-        stored = json.loads((folder / "segments.json").read_text())
-        with np.load(folder / "segments.npz", allow_pickle=False) as held:
-            return cls(
-                labels=held["labels"].astype(np.int64),
-                names=tuple(stored["names"]),
-                leads=tuple(tuple((n, x) for n, x in lead) for lead in stored["leads"]),
-                centres=held["centres"],
-                stability=stored["stability"],
-                popularity=held["popularity"],
-            )
+    table = np.zeros((k, k))
+    np.add.at(table, (other, labels), 1)
+    rows, columns = linear_sum_assignment(-table)
+    place = np.arange(k)
+    place[rows] = columns
+    return place[other]
 
 
 def category_lifts(
@@ -173,45 +187,108 @@ def category_lifts(
     return tuple(out)
 
 
-def build_segments(
-    log: Log,
-    n_visitors: int,
-    factors: FloatArray,
-    category_of: IntArray,
-    category_names: Sequence[str],
-    *,
-    k: int = 8,
-    seed: int = 7,
-) -> Segments:
-    """Group visitors, name the groups and measure how stable they are.
+def names_of(leads: Sequence[Sequence[tuple[str, float]]]) -> tuple[str, ...]:
+    """Return a readable name per segment from the two categories that set it apart most.
 
-    Args:
-        log: purchases to group by.
-        n_visitors: B.
-        factors: (V, D) product factors of the shop's state.
-        category_of: (V,) dense category.
-        category_names: readable names of the categories, in dense order.
-        k: segments wanted.
-        seed: of the grouping; stability compares with four other seeds.
+    A category names the segment in which its lift is highest; another one takes it only when it has
+    nothing of its own.
+
+    >>> names_of([[("Baby > Diapers", 2.0), ("Baby > Food", 1.9)], []])
+    ('Diapers and food', 'A bit of everything')
+    >>> names_of([[("Tea", 2.0)], [("Tea", 3.0), ("Jam", 1.5)]])
+    ('Tea', 'Tea and jam')
     """
-    vectors = visitor_vectors(log, n_visitors, factors)
-    labels, centres = k_means(vectors, k, seed)
-    others = [k_means(vectors, k, seed + 100 * (n + 1))[0] for n in range(4)]
-    groups = len(centres)
-    leads = category_lifts(log, labels, category_of, category_names, groups)
+    highest: dict[str, float] = {}
+    for lead in leads:
+        for category, lift in lead:
+            highest[category] = max(highest.get(category, 0.0), lift)
     names: list[str] = []
     for place, lead in enumerate(leads):
-        parts = [category.split(" > ")[-1] for category, _ in lead[:2]]
-        name = " and ".join(parts) if parts else "A bit of everything"
+        own = [c for c, lift in lead if lift >= highest[c]]
+        parts = [c.split(" > ")[-1] for c in (own or [c for c, _ in lead])[:2]]
+        name = "A bit of everything"
+        if parts:
+            name = " and ".join([parts[0], *(p[0].lower() + p[1:] for p in parts[1:])])
         names.append(name if name not in names else f"{name} ({place + 1})")
-    popularity = np.zeros((groups, len(factors)), dtype=np.float32)
-    np.add.at(popularity, (labels[log.visitor], log.group), log.amount)
-    popularity /= np.maximum(popularity.sum(axis=1, keepdims=True), 1.0)
-    return Segments(
-        labels=labels,
-        names=tuple(names),
-        leads=leads,
-        centres=centres,
-        stability=float(np.mean([agreement(labels, other) for other in others])),
-        popularity=popularity,
-    )
+    return tuple(names)
+
+
+@dataclass(frozen=True)
+class SegmentModel:
+    """Who belongs where, and what is popular there.
+
+    Attributes:
+        number_of: visitor id to segment; visitors it does not hold are placed by what they do.
+        profiles: per segment what the report and the pages say of it.
+        factors: (G, D) of types.
+        centres: (k, D).
+        type_of: product id to type.
+        popular: per segment product ids with their share of its lines, best first.
+    """
+
+    number_of: Mapping[str, int]
+    profiles: tuple[dict[str, Any], ...]
+    factors: FloatArray
+    centres: FloatArray
+    type_of: Mapping[str, int]
+    popular: tuple[tuple[tuple[str, float], ...], ...]
+
+    def __len__(self) -> int:
+        """Return k."""
+        return len(self.profiles)
+
+    def of(self, visitor_id: str | None, product_ids: Sequence[str] = ()) -> int | None:
+        """Return the segment of a visitor, by id or else by products he bought or looked at."""
+        known = self.number_of.get(visitor_id or "")
+        if known is not None:
+            return known
+        types = [self.type_of[p] for p in product_ids if p in self.type_of]
+        if not types:
+            return None
+        counts = np.log1p(np.bincount(types, minlength=len(self.factors))).astype(np.float32)
+        vector = unit_rows((counts @ self.factors)[None, :])[0]
+        return int((self.centres @ vector).argmax()) if vector.any() else None
+
+    def names(self, number: int | None) -> tuple[str, ...]:
+        """Return what an audience may call a segment: its name and its number."""
+        return () if number is None else (str(self.profiles[number]["name"]), str(number))
+
+    def members(self, number: int) -> list[str]:
+        """Return the visitors of a segment by id."""
+        return sorted(v for v, n in self.number_of.items() if n == number)
+
+    def save(self, folder: Path) -> None:
+        """Write `segments.npz` and `segments.json`."""
+        np.savez_compressed(folder / "segments.npz", factors=self.factors, centres=self.centres)
+        stored = {
+            "profiles": self.profiles, "number_of": dict(sorted(self.number_of.items())),
+            "type_of": dict(sorted(self.type_of.items())), "popular": self.popular,
+        }  # fmt: skip
+        (folder / "segments.json").write_text(json.dumps(stored))
+
+    @classmethod
+    def load(cls, artefacts: Path) -> Self | None:
+        """Read the artefact of a release; None if it has none.
+
+        Raises:
+            ArtefactError: it is there but altered or unreadable.
+        """
+        folder = artefacts / ARTEFACT
+        if not (folder / "manifest.json").is_file():
+            return None
+        read_manifest(folder)
+        try:
+            stored = json.loads((folder / "segments.json").read_text())
+            with np.load(folder / "segments.npz", allow_pickle=False) as held:
+                return cls(
+                    number_of=stored["number_of"],
+                    profiles=tuple(stored["profiles"]),
+                    factors=held["factors"],
+                    centres=held["centres"],
+                    type_of=stored["type_of"],
+                    popular=tuple(
+                        tuple((p, float(x)) for p, x in line) for line in stored["popular"]
+                    ),
+                )
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtefactError(f"{folder}: cannot be read ({error}).") from error
