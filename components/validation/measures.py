@@ -15,7 +15,15 @@ from components.validation.profile import price_gap
 
 FAR_FACTOR = 25.0
 FAR_SHARE = 0.0005
+OFF_FACTOR = 8.0
+OFF_SHARE = 0.0015
 MAX_PRICE_GAP = 0.7
+# The same purchase by the same visitor again, in another order: seconds later, or to the second on
+# another day. Both hardly ever happen to people, and always to copies under new ids.
+AGAIN_MINUTES = ((1, 0.0006), (5, 0.004))
+SAME_SECOND_SHARE = 0.0008
+MANY_LINES = 2000
+FINE_CLOCK = 1000  # distinct times of day, from which on times are real
 MAX_DAY_FACTOR = 8.0
 MAX_HOLE_DAYS = 21.0
 BUSY_DAY = 50
@@ -105,6 +113,7 @@ def _events(tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
     paid = asked.filter((pl.col("price_minor") > 0) & (pl.col("asked") > 0))
     ratio = (pl.col("price_minor") / pl.col("asked")).log().abs()
     far = paid.filter(ratio > math.log(FAR_FACTOR))
+    off = paid.filter(ratio > math.log(OFF_FACTOR))
     days = events.group_by(pl.col("at").dt.date().alias("day")).len().sort("day")
     busiest = days.sort("len", descending=True).row(0, named=True)
     typical = float(days["len"].median() or 0.0)  # type: ignore[arg-type]
@@ -126,6 +135,14 @@ def _events(tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
             high=FAR_SHARE,
             sample=tuple(far.select("event_id", "price_minor", "asked").head(3).rows()),
         ),
+        Measure(
+            "prices_within_a_digit",
+            f"share of lines that cost over {OFF_FACTOR:g} times more or less than the catalogue",
+            _share(off.height, paid.height) if paid.height >= MANY_LINES else None,
+            high=OFF_SHARE,
+            sample=tuple(off.select("event_id", "price_minor", "asked").head(3).rows()),
+        ),
+        *_again(events),
         Measure(
             "price_gap_at_all",
             "median distance of prices paid from the catalogue (log ratio)",
@@ -167,6 +184,46 @@ def _events(tables: Mapping[str, pl.DataFrame]) -> list[Measure]:
             sample=(str(made), str(end)),
         ),
     ]
+
+
+def _again(events: pl.DataFrame) -> list[Measure]:
+    """Find copies of purchases under new ids, moved a little or by whole days."""
+    what = ["visitor_id", "product_id", "variant_id"]
+    bought = (
+        events.filter((pl.col("kind") == "purchase") & pl.col("order_id").is_not_null())
+        .select(*what, "order_id", "at", pl.col("at").dt.time().alias("clock"))
+        .sort(*what, "at")
+    )
+    if bought.height < MANY_LINES or bought["clock"].n_unique() < FINE_CLOCK:
+        return []
+    gap = bought.select(
+        pl.when(pl.col("order_id") != pl.col("order_id").shift().over(what))
+        .then(pl.col("at").diff().over(what))
+        .alias("gap")
+    )["gap"]
+    measures = []
+    for minutes, share in AGAIN_MINUTES:
+        again = bought.filter(gap <= pl.duration(minutes=minutes))
+        measures.append(
+            Measure(
+                f"not_again_within_{minutes}_min",
+                f"share of purchases that repeat another order's within {minutes} minutes",
+                _share(again.height, bought.height),
+                high=share,
+                sample=tuple(again.select("order_id", "product_id", "at").head(3).rows()),
+            )
+        )
+    moved = bought.filter(pl.struct(*what, "clock").is_duplicated() & (gap > pl.duration(hours=1)))
+    measures.append(
+        Measure(
+            "not_again_at_the_same_second",
+            "share of purchases made before by the same visitor at the same second of another day",
+            _share(moved.height, bought.height),
+            high=SAME_SECOND_SHARE,
+            sample=tuple(moved.select("order_id", "product_id", "at").head(3).rows()),
+        )
+    )
+    return measures
 
 
 def _impressions(tables: Mapping[str, pl.DataFrame]) -> list[Measure]:

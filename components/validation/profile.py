@@ -1,8 +1,9 @@
 """What a version of the tables looks like in a few numbers, and how far another one is from it.
 
 A profile is written beside accepted tables; the next version is compared with it. It holds shares,
-quantiles and counts, and a sample of product ids by which to tell whether it is the same shop; no
-visitor's data. Distances are population stability indices (PSI), ratios and shares.
+quantiles and counts, a sample of product ids by which to tell whether it is the same shop, and a
+sample of hashed rows (`kept`); no visitor's data. Distances are population stability indices (PSI),
+ratios and shares.
 """
 
 import hashlib
@@ -19,14 +20,23 @@ from components.contracts.artefacts import write_json
 from components.contracts.errors import TableError
 from components.contracts.tables import SPECS
 from components.validation.checks import Measure
+from components.validation.kept import compare_sample, make_sample
 
 PROFILE_NAME = "profile.json"
-PROFILE_VERSION = 1
+PROFILE_VERSION = 2
 BINS = 10
 MAX_CATEGORIES = 300
 ID_SAMPLE = 200
 SAME_SHOP = 0.5
 WEEKDAYS = 5.0  # fewer days than this have no typical hours
+# Tables that grow with the weeks: a batch of a few days holds only a part of them.
+GROWING = ("exposures", "redemptions", "slates", "impressions", "queries", "judgements", "reviews")
+BATCH_WEEKS = 2  # as many weeks of events or fewer may be a batch
+HISTORY_WEEKS = 8  # of a history at least as long
+FILLED, FILLED_SCALE, MANY_ROWS = 0.001, 10.0, 1000
+MAX_WEEK_LOSS = 0.03
+MAX_WEEK_GAIN = 0.005
+MIN_LATE_EVENTS = 5
 Profile = Mapping[str, Any]
 
 
@@ -50,6 +60,9 @@ def make_profile(tables: Mapping[str, pl.DataFrame], source: str | None = None) 
         profile["categories"] = dict(leaves.iter_rows())
     if "events" in tables and not tables["events"].is_empty():
         profile["events"] = _event_profile(tables["events"], tables.get("products"))
+    profile["kept"] = {
+        name: make_sample(name, frame) for name, frame in tables.items() if not frame.is_empty()
+    }
     return profile
 
 
@@ -190,6 +203,7 @@ def compare(
     *,
     max_volume_change: float,
     history: bool = True,
+    aside: Mapping[str, pl.DataFrame] | None = None,
 ) -> dict[str, list[Measure]]:
     """Measure how far tables are from the last accepted version.
 
@@ -198,11 +212,15 @@ def compare(
         before: profile of the last accepted version.
         max_volume_change: allowed relative change of a table's rows.
         history: the new version holds the old one's weeks too; false for a batch of new events.
+        aside: rows that the row checks have set aside; they are counted elsewhere.
     Returns:
         Measures by table.
     """
     out: dict[str, list[Measure]] = {}
+    visitors = tables["visitors"]["visitor_id"] if "visitors" in tables else None
     for name, old in before["tables"].items():
+        if name in GROWING and not history:
+            continue
         frame = tables.get(name)
         rows = 0 if frame is None else frame.height
         measures = []
@@ -223,7 +241,37 @@ def compare(
         out.setdefault("events", []).extend(
             _compare_events(tables["events"], tables.get("products"), before["events"], history)
         )
+    for name, sample in before["kept"].items():
+        frame = tables.get(name)
+        if frame is not None and not frame.is_empty():
+            out.setdefault(name, []).extend(
+                compare_sample(
+                    name,
+                    frame,
+                    sample,
+                    aside=(aside or {}).get(name),
+                    visitors=visitors,
+                    whole=history or (name != "events" and name not in GROWING),
+                )
+            )
     return out
+
+
+def is_batch(events: pl.DataFrame, before: Profile) -> bool:
+    """Tell a batch of a week or two from a history that lost its weeks.
+
+    A batch holds whole weeks: those that the profile knows have as many events as they had then.
+    """
+    old: Mapping[str, int] = (before.get("events") or {}).get("weeks", {})
+    if len(old) < HISTORY_WEEKS or "week" not in events.columns or events.is_empty():
+        return False
+    now = dict(events.drop_nulls("week").group_by("week").len().iter_rows())
+    if not now or len(now) > BATCH_WEEKS:
+        return False
+    first = min(int(w) for w in old)
+    return all(
+        int(w) >= first and abs(n / old.get(str(w), n) - 1) <= MAX_WEEK_LOSS for w, n in now.items()
+    )
 
 
 # Columns whose distribution moves by itself from version to version.
@@ -245,8 +293,13 @@ def _compare_columns(
             continue
         values = frame[name].drop_nulls()
         share = frame[name].null_count() / frame.height
+        # A column that was always filled is not left empty by shoppers.
+        scale = FILLED_SCALE if old["nulls"] < FILLED and frame.height >= MANY_ROWS else 1.0
         nulls.append(
-            (abs(share - old["nulls"]), f"{name}: {old['nulls']:.3f} to {share:.3f} empty")
+            (
+                round(scale * abs(share - old["nulls"]), 6),
+                f"{name}: {old['nulls']:.3f} to {share:.3f} empty",
+            )
         )
         if values.is_empty() or (table, name) in _MOVING:
             continue
@@ -360,20 +413,33 @@ def _compare_events(
             )
         )  # fmt: skip
     if history:
-        measures += [_history_kept(now["weeks"], old["weeks"]), _no_older(now["end"], old["end"])]
+        measures += [*_history_kept(now["weeks"], old["weeks"]), _no_older(now["end"], old["end"])]
     return measures
 
 
-def _history_kept(now: Mapping[str, int], old: Mapping[str, int]) -> Measure:
+def _history_kept(now: Mapping[str, int], old: Mapping[str, int]) -> list[Measure]:
     """Compare week by week: what was accepted once may be forgotten by a few, not rewritten."""
     finished = sorted(old, key=int)[:-1]
-    changes = [(abs(now.get(w, 0) / old[w] - 1), w) for w in finished if old[w] >= 20]
-    worst = sorted(changes, reverse=True)[:3]
-    return Measure(
-        "history_kept", "largest change of an accepted week's number of events",
-        round(worst[0][0], 6) if worst else None, high=0.03,
-        sample=tuple(f"week {w}: {old[w]} to {now.get(w, 0)} events" for _, w in worst),
-    )  # fmt: skip
+    changes = [(now.get(w, 0) / old[w] - 1, w) for w in finished if old[w] >= 20]
+    fallen = sorted(((-change, w) for change, w in changes), reverse=True)[:3]
+    late = [(change, w) for change, w in changes if now.get(w, 0) - old[w] > MIN_LATE_EVENTS]
+    risen = sorted(late, reverse=True)[:3]
+    return [
+        Measure(
+            "history_kept",
+            "largest share of an accepted week's events that is gone",
+            round(max(fallen[0][0], 0.0), 6) if fallen else None,
+            high=MAX_WEEK_LOSS,
+            sample=tuple(f"week {w}: {old[w]} to {now.get(w, 0)} events" for _, w in fallen),
+        ),
+        Measure(
+            "history_not_added_to",
+            "largest share by which an accepted week's events have grown afterwards",
+            (round(risen[0][0], 6) if risen else 0.0) if changes else None,
+            high=MAX_WEEK_GAIN,
+            sample=tuple(f"week {w}: {old[w]} to {now.get(w, 0)} events" for _, w in risen),
+        ),
+    ]
 
 
 def _no_older(now: str, old: str) -> Measure:

@@ -34,6 +34,7 @@ from components.validation.profile import (
     PROFILE_NAME,
     Profile,
     compare,
+    is_batch,
     is_same_shop,
     make_profile,
     read_profile,
@@ -280,7 +281,11 @@ def _judge_tables(
     distances: dict[str, list[Measure]] = {}
     if before is not None:
         distances = compare(
-            outcome.tables, before, max_volume_change=params.max_volume_change, history=history
+            outcome.tables,
+            before,
+            max_volume_change=params.max_volume_change,
+            history=history,
+            aside=outcome.quarantine,
         )
     asked: dict[str, list[Measure]] = {}
     for name in ORDER:
@@ -409,7 +414,8 @@ def validate_folder(
     """Run the suites on any folder of canonical tables and write the report; changes nothing else.
 
     The tables are compared with the profile that lies beside them, or with the one in `accepted`
-    if that is of the same shop.
+    if that is of the same shop. Events of one or two whole weeks are judged as a batch, anything
+    else as the whole history.
 
     Args:
         folder: the tables.
@@ -431,10 +437,12 @@ def validate_folder(
         last = read_profile(accepted)
         if last is not None and "products" in tables and is_same_shop(last, tables["products"]):
             before = last
+    batch = before is not None and "events" in tables and is_batch(tables["events"], before)
     outcome = validate_tables(
-        tables, params or ValidateParams(), before=before, problems=problems,
+        tables, params or ValidateParams(), before=before, history=not batch, problems=problems,
         unreadable=_unreadable_rows(folder),
     )  # fmt: skip
+    outcome.report["judged_as"] = "a batch of a week or two" if batch else "the whole history"
     write_json(out, outcome.report)
     write_page(out.with_suffix(".html"), outcome.report)
     return BLOCKED_EXIT if outcome.blocked_by else 0
