@@ -210,10 +210,11 @@ def rows_of(shop: ShopData, shown: Shown, shelf: Shelf, seed: int) -> tuple[Floa
         generator = np.random.default_rng([seed, int(week)])
         strange = generator.integers(0, STRANGERS, n)[shown.visitor[here]] == 0
         empty = log_of_nobody(shop.log)
-        made[strange] = describe(
-            empty, shelf, liked, shown.visitor[here][strange], shown.product[here][strange],
-            today=today, n=n,
-        )  # fmt: skip
+        if strange.any():  # a quiet week may have no stranger
+            made[strange] = describe(
+                empty, shelf, liked, shown.visitor[here][strange], shown.product[here][strange],
+                today=today, n=n,
+            )  # fmt: skip
         features.append(made)
         labels.append(shown.label[here])
         weeks.append(shown.week[here])
