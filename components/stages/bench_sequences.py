@@ -43,8 +43,9 @@ from components.recommend.blend import (
     target_ndcg,
 )
 from components.recommend.graph import GraphPropagation
-from components.recommend.item_knn import ItemKNN, ItemKNNConfig, history_matrix
+from components.recommend.item_knn import ItemKNN, ItemKNNConfig
 from components.recommend.item_text import cached_vectors, nearest, product_texts, word_matrix
+from components.recommend.text_neighbours import TextCoVisits, TextLikeness
 
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
@@ -260,19 +261,6 @@ def _encode(texts: Sequence[str], max_tokens: int, cache: Path) -> FloatArray | 
     return cached_vectors(texts, Lazy(), cache)
 
 
-def _cosine(rows: Any, power: float = 1.0, last: bool = False) -> Score:
-    other = sp.csc_matrix(rows.T) if sp.issparse(rows) else rows.T
-    n = rows.shape[0]
-
-    def score(histories: Sequence[Any]) -> FloatArray:
-        history = 1 if last else 50
-        held = history_matrix(histories, n, recency_power=power, history=history) @ rows
-        found = held @ other
-        return np.asarray(found.todense() if sp.issparse(found) else found, np.float32)
-
-    return score
-
-
 def sequence_generators(
     sequences: Sequence[Any], n_products: int, text: Text | None, settings: SequencesSettings
 ) -> dict[str, Score]:
@@ -288,23 +276,15 @@ def sequence_generators(
         "graph": graph.score,
     }
     if text is not None:
-        spread, back = text.spread, sp.csr_matrix(text.spread.T)
-        config = knn.config
-
-        def text_knn(histories: Sequence[Any]) -> FloatArray:
-            held = history_matrix(
-                histories, n_products, history=config.history, recency_power=config.recency_power
-            )
-            near = (held @ spread) @ knn.similarity
-            return np.asarray(near.todense(), np.float32) @ back
-
-        out["text_knn"] = text_knn
-        if text.words.shape[1]:
-            out["words"] = _cosine(text.words)
-            out["words_last"] = _cosine(text.words, last=True)
-        if text.vectors is not None:
-            out["encoder"] = _cosine(text.vectors)
-            out["encoder_last"] = _cosine(text.vectors, last=True)
+        lent = TextCoVisits(knn.config).fit(sequences, n_products, knn=knn, spread=text.spread)
+        out["text_knn"] = lent.score
+        for name, rows in (("words", text.words), ("encoder", text.vectors)):
+            if rows is None or not rows.shape[1]:
+                continue
+            for last in (False, True):
+                kind = f"{name}_last" if last else name
+                model = TextLikeness(kind, last=last).fit(sequences, n_products, rows=rows)
+                out[kind] = model.score
     return out
 
 

@@ -9,14 +9,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from components.contracts.protocols import Recommender
-from components.recommend.content import ContentNeighbours
+from components.recommend.content import ContentNeighbours, unit_rows
 from components.recommend.graph import GraphPropagation
 from components.recommend.item_knn import ItemKNN
 from components.recommend.own_frequency import OwnFrequency
 from components.recommend.popularity import Popularity
 from components.recommend.repeat import RepeatPurchase
+from components.recommend.segment_popularity import SegmentPopularity
+from components.recommend.text_neighbours import TextCoVisits, TextLikeness
 
 VISITORS, PRODUCTS, GROUPS = 27, 18, 3
 CIRCLE = PRODUCTS // GROUPS
@@ -60,15 +63,26 @@ MODELS: dict[str, tuple[Callable[[], Recommender], type]] = {
     "content": (ContentNeighbours, ContentNeighbours),
     "item_knn": (ItemKNN, ItemKNN),
     "graph": (lambda: GraphPropagation(rank=8), GraphPropagation),
+    "words": (TextLikeness, TextLikeness),
+    "encoder_last": (lambda: TextLikeness("encoder_last", last=True), TextLikeness),
+    "text_knn": (TextCoVisits, TextCoVisits),
     "popularity": (Popularity, Popularity),
     "popularity_decay": (lambda: Popularity(4.0), Popularity),
+    "popularity_by_segment": (lambda: SegmentPopularity(3, 4, 5.0), SegmentPopularity),
 }
 PERSONAL = sorted(set(MODELS) - {"popularity", "popularity_decay"})
 
 
 def fitted(name: str) -> Recommender:
     sequences = shop()
-    side = {"vectors": text_vectors()} if name == "content" else {}
+    rows = unit_rows(text_vectors())
+    sides: dict[str, dict[str, object]] = {
+        "content": {"vectors": text_vectors()},
+        "words": {"rows": sp.csr_matrix(rows)},
+        "encoder_last": {"rows": rows},
+        "text_knn": {"spread": sp.csr_matrix(rows @ rows.T)},
+    }
+    side = sides.get(name, {})
     if name in ("popularity_decay", "repeat"):
         side["ages"] = ages(sequences)
     return MODELS[name][0]().fit(sequences, PRODUCTS, **side)
