@@ -13,6 +13,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import zip_longest
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -69,6 +70,7 @@ from components.contracts.records import (
     SlateShown,
 )
 from components.data.words import stems
+from components.recommend.slate import POLICY_KEYS, policy_of
 from components.state.searches import SearchState
 from components.state.store import Store
 
@@ -259,6 +261,7 @@ class Shop:
             limit=min(request.limit, self.params.max_limit),
             surface=request.surface,
             filters=request.filters,
+            policy=policy_of(self.params),
         )
         response = RecommendResponse(
             request_id=new_id("r"),
@@ -268,7 +271,11 @@ class Shop:
             products=self._dressed(engines, slate.products, request.visitor_id, now),
             surface=request.surface,
         )
-        self._log("recommend", request, response, engines, recent, surface=request.surface, now=now)
+        self._log(
+            "recommend", request, response, engines, recent, surface=request.surface, now=now,
+            propensities=slate.propensities,
+            inputs={"policy": self.params.model_dump(include=set(POLICY_KEYS))},
+        )  # fmt: skip
         return response
 
     @counted
@@ -323,6 +330,7 @@ class Shop:
         now: datetime,
         query: Query | None = None,
         inputs: Mapping[str, Any] | None = None,
+        propensities: Sequence[float] = (),
     ) -> None:
         visitor_id = getattr(request, "visitor_id", None)
         events: list[Event] = []
@@ -338,7 +346,8 @@ class Shop:
                     query_id=query.query_id if query else None,
                     model_version=engines.release_id,
                     impressions=tuple(
-                        Impression(product_id=p.product_id, rank=p.rank) for p in response.products
+                        Impression(product_id=p.product_id, rank=p.rank, propensity=chance)
+                        for p, chance in zip_longest(response.products, propensities)
                     ),
                     **about,
                 )

@@ -336,7 +336,20 @@ class ServeParams(Section):
     clock: Literal["data", "wall"] = "data"
     state_url: str | None = None
     max_limit: Positive = 100
-    exploration: Share = 0.0
+    exploration: Annotated[
+        Share,
+        Field(description="chance that a place of a slate's last third goes to a new product"),
+    ] = 0.0
+    diversity: Annotated[
+        float, Field(ge=0, lt=1, description="weight of unlikeness within a slate (MMR)")
+    ] = 0.0
+    margin: Annotated[
+        float,
+        Field(ge=0, le=1, description="weight of what a sale brings"),
+    ] = 0.0
+    discovery: Annotated[
+        float, Field(ge=0, description="log-odds added to products the visitor never bought")
+    ] = 0.0
     workers: Positive = 1
 
 

@@ -37,6 +37,7 @@ from components.data.filters import FilterTable, family_key
 from components.recommend.candidates import origin_names
 from components.recommend.content import Encode, hashed_vectors, unit_rows
 from components.recommend.features import ShopState, view_visitors
+from components.recommend.goals import gains, valued
 from components.recommend.history import FloatArray, IntArray, Log, build_log, day_of
 from components.recommend.ranker import Ranker, Ranking, rank_visitors, sigmoid
 from components.recommend.reasons import describe
@@ -116,6 +117,7 @@ class _Snapshot:
     base: FloatArray
     available: NDArray[np.bool_]
     repeatable: NDArray[np.bool_]
+    gain: FloatArray
 
 
 @dataclass(frozen=True)
@@ -403,6 +405,7 @@ class RecommendEngine:
             base=self._base(ids, products, near, weight),
             available=available,
             repeatable=np.array([p is None or p.repeatable for p in products], dtype=bool),
+            gain=gains(products),
         )
 
     def _anchors(self, n: int) -> IntArray:
@@ -728,6 +731,7 @@ class RecommendEngine:
         exclude: Collection[str] = (),
         rules: Sequence[Rule] = (),
         also: Collection[str] = (),
+        policy: SlatePolicy | None = None,
     ) -> Slate:
         """Compose a slate for a visitor.
 
@@ -743,6 +747,7 @@ class RecommendEngine:
             rules: wishes of the shop for this slate, beside those the engine holds.
             also: products asked about; those that might stand on this slate and do not come back,
                 scored, as `Slate.also`.
+            policy: how this slate is composed; the engine's own by default.
 
         Returns:
             Ranked products. Without filters it is never empty while the catalogue holds a product.
@@ -761,9 +766,13 @@ class RecommendEngine:
             for product_id in rule.product_ids
             if product_id in snapshot.index
         ]
-        order = best_first(allowed, scores.log_odds, max(1000, 20 * limit))
+        chosen = policy or self.policy
+        value = valued(scores.log_odds, snapshot.gain, scores.owned, chosen.goals)
+        order = best_first(allowed, value, max(1000, 20 * limit))
         order = np.union1d(order, np.intersect1d(allowed, np.array(named, dtype=np.int64)))
-        placed = self._compose(snapshot, scores, order, visitor_id, now, limit, surface, wishes)
+        placed = self._compose(
+            snapshot, scores, value, order, visitor_id, now, limit, surface, wishes, chosen
+        )
         products = tuple(
             self._card(snapshot, scores, session, p.item, rank, p.explored, p.pinned)
             for rank, p in enumerate(placed, start=1)
@@ -835,14 +844,16 @@ class RecommendEngine:
         self,
         snapshot: _Snapshot,
         scores: Scores,
+        value: FloatArray,
         order: IntArray,
         visitor_id: str | None,
         now: datetime,
         limit: int,
         surface: str,
         rules: Sequence[Rule],
+        policy: SlatePolicy,
     ) -> list[Any]:
-        value = scores.log_odds.copy()
+        value = value.copy()
         pins: list[tuple[int, int]] = []
         open_ = set(order.tolist())
         for rule in rules:
@@ -853,7 +864,6 @@ class RecommendEngine:
                 kept = [place for place in places if place in open_]
                 pins += [(rule.rank + offset, place) for offset, place in enumerate(kept)]
         order = order[np.lexsort((order, -value[order]))]
-        policy = self.policy
         if scores.ranking is None and policy.diversity == 0.0 and not scores.owned.any():
             policy = replace(policy, diversity=0.3, max_per_type=2)
         fresh: IntArray = np.zeros(0, dtype=np.int64)

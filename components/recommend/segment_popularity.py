@@ -94,8 +94,10 @@ class SegmentPopularity:
         """Write `segment_popularity.npz`."""
         folder.mkdir(parents=True, exist_ok=True)
         head = np.frombuffer(json.dumps(self.settings).encode(), np.uint8)
-        arrays = {"factors": self.factors, "centres": self.centres, "shares": self.shares}
-        np.savez(folder / "segment_popularity.npz", head=head, **arrays)
+        np.savez(
+            folder / "segment_popularity.npz", head=head, factors=self.factors,
+            centres=self.centres, shares=self.shares,
+        )  # fmt: skip
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -5,14 +5,18 @@ the policy shows them there. Deterministic given the seed; never returns fewer p
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contracts.params import ServeParams
+from components.recommend.goals import Goals
+
 FloatArray = NDArray[np.float32]
+POLICY_KEYS = ("diversity", "exploration", "margin", "discovery")
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class SlatePolicy:
         exploration: chance in [0, 1] that a slot of the last third goes to a product from the
             exploration pool.
         pool: products of the ranking looked at for MMR and caps.
+        goals: what counts beside the purchase.
     """
 
     diversity: float = 0.0
@@ -64,6 +69,16 @@ class SlatePolicy:
     max_per_category: int = 0
     exploration: float = 0.0
     pool: int = 100
+    goals: Goals = field(default_factory=Goals)
+
+
+def policy_of(params: ServeParams) -> SlatePolicy:
+    """Return how the service composes slates."""
+    return SlatePolicy(
+        diversity=params.diversity,
+        exploration=params.exploration,
+        goals=Goals(margin=params.margin, discovery=params.discovery),
+    )
 
 
 @dataclass(frozen=True)

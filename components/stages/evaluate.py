@@ -1,7 +1,8 @@
 """Stage `evaluate`: the protocols of the pipeline, their reports and the shipped slates.
 
 In: accepted tables, the split, and the trained artefacts. Out: `artefacts/evaluate`,
-`reports/p1_next_basket.json`, `reports/p1_beyond_accuracy.json`, `reports/p4_cold_products.json`.
+`reports/p1_next_basket.json`, `p1_beyond_accuracy.json`, `p1_trade_offs.json`,
+`p4_cold_products.json` and `text_ablation.json`.
 Nothing is chosen here; everything was chosen on weeks before the test cut-off.
 """
 
@@ -12,14 +13,18 @@ import numpy as np
 
 from components.contracts.artefacts import Layout, read_manifest, writing_artefact
 from components.contracts.params import Params
+from components.data.catalogue import Catalogue
 from components.data.split import CutOffs, read_cut_offs
+from components.evaluate.binary import reliability
 from components.evaluate.report import write_report
 from components.recommend.engine import ARTEFACT as RANKER_ARTEFACT
-from components.recommend.history import FloatArray
-from components.recommend.ranker import Ranker
+from components.recommend.goals import gains
+from components.recommend.history import BoolArray, FloatArray, IntArray
+from components.recommend.item_text import catalogue_vectors
+from components.recommend.ranker import Ranker, Ranking
 from components.recommend.sequence_source import SequenceSource
-from components.recommend.shop_data import ShopData, read_shop, state_at
-from components.recommend.train_ranker import FLOOR_FOLDER
+from components.recommend.shop_data import Baskets, ShopData, read_shop, state_at
+from components.recommend.train_ranker import FLOOR_FOLDER, bought_among
 from components.stages.cold_products import evaluate_cold_products
 from components.stages.next_basket import (
     Answer,
@@ -35,6 +40,7 @@ from components.stages.next_basket import (
     write_slates,
 )
 from components.stages.text_ablation import run as evaluate_text
+from components.stages.trade_offs import Pools, trade_off_rows
 
 ARTEFACT = "evaluate"
 SHIPPED = "shelfwise"
@@ -58,6 +64,29 @@ def sequence_scores(
     return scores
 
 
+def one_hot(labels: IntArray) -> FloatArray:
+    """Return unit rows by which products of one label are alike and all others are not."""
+    return np.eye(int(labels.max(initial=0)) + 1, dtype=np.float32)[labels]
+
+
+class Chances:
+    """Stated chances beside what was bought, over all candidates."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._stated: list[FloatArray] = []
+        self._bought: list[BoolArray] = []
+
+    def add(self, stated: FloatArray, bought: BoolArray) -> None:
+        """Keep the pairs of one block."""
+        self._stated.append(stated)
+        self._bought.append(bought)
+
+    def table(self) -> list[dict[str, float]]:
+        """Return foretold beside observed shares; see `reliability`."""
+        return reliability(np.concatenate(self._stated), np.concatenate(self._bought))
+
+
 def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: CutOffs) -> None:
     """Run protocol P1 and write its reports and slates.
 
@@ -76,7 +105,17 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
     if floor.is_dir():
         answers["floor"], _, _ = answer_of_ranker(question, Ranker.load(floor), k)
     extra = sequence_scores(shop, question, layout, cut)
-    answers[SHIPPED], deep, recall = answer_of_ranker(question, Ranker.load(folder), k, extra=extra)
+    catalogue = Catalogue.load(layout.artefacts).products
+    listed = [catalogue.get(product_id) for product_id in shop.columns.product_ids]
+    pools, chances = Pools(gains(listed)), Chances()
+
+    def watch(baskets: Baskets, ranking: Ranking) -> None:
+        pools.add(len(baskets), ranking)
+        chances.add(ranking.probability, bought_among(ranking.candidates, baskets, shop.n_products))
+
+    answers[SHIPPED], deep, recall = answer_of_ranker(
+        question, Ranker.load(folder), k, extra=extra, watch=watch
+    )
     head = {
         "dataset": f"{params.ingest.source}; {int(state.rankable.sum())} products with at least "
         f"{params.split.min_purchases} purchase lines before the cut-off",
@@ -99,8 +138,22 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
         protocol="P1 beyond accuracy",
         rows=beyond_rows(question, answers, SHIPPED),
         candidate_recall=recall,
+        calibration=chances.table(),
         **head,
     )
+    vectors, _ = catalogue_vectors(layout.artefacts, shop.columns.product_ids)
+    if vectors is None:
+        vectors = one_hot(state.type_of)
+    write_report(
+        layout.reports / "p1_trade_offs.json",
+        protocol="P1 next basket under several goals",
+        rows=trade_off_rows(
+            pools, question.targets("all"), question.owned, vectors, state.category_of,
+            k=k, n_products=int(state.rankable.sum()), bootstrap=params.evaluate.bootstrap,
+            seed=params.evaluate.seed,
+        ),
+        **head,
+    )  # fmt: skip
     with writing_artefact(
         layout.artefact(ARTEFACT),
         kind="evaluation",

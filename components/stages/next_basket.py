@@ -35,7 +35,8 @@ from components.recommend.history import BoolArray, FloatArray, IntArray, Log
 from components.recommend.item_knn import ItemKNN
 from components.recommend.own_frequency import OwnFrequency
 from components.recommend.popularity import Popularity, ranked_indices, tie_order
-from components.recommend.ranker import Ranker, rank_visitors, top_products
+from components.recommend.ranker import Ranker, Ranking, rank_visitors, top_products
+from components.recommend.segment_popularity import SegmentPopularity
 from components.recommend.shop_data import Baskets, ShopData, first_baskets, view_at
 
 BLOCK = 256
@@ -146,8 +147,10 @@ def baselines(question: Question, cut: CutOffs) -> dict[str, Scorer]:
     before = question.shop.log.before(cut.test_from_week)
     everyone, steps, _ = sequences_of(before, len(question.shop.visitor_ids), 0)
     knn = ItemKNN().fit(everyone, n, steps=steps)
+    segments = SegmentPopularity().fit(everyone, n)
     return {
         "popularity": lambda part: popularity.score(question.history[part]),
+        "popularity_by_segment": lambda part: segments.score(question.history[part]),
         "own_frequency": lambda part: own.score(question.history[part]),
         "own_frequency_decay": lambda part: decay.score(
             question.history[part], ages=question.ages[part]
@@ -175,8 +178,17 @@ def answer_of_ranker(
     *,
     extra: Callable[[slice], Mapping[str, FloatArray]] | None = None,
     threads: int = 2,
+    watch: Callable[[Baskets, Ranking], None] | None = None,
 ) -> tuple[Answer, list[NDArray[np.int64]], dict[str, float]]:
     """Rank by the served function.
+
+    Args:
+        question: whose visitors are ranked for.
+        ranker: the trees.
+        k: depth of the heads.
+        extra: further generators' scores of a block of visitors.
+        threads: of the trees.
+        watch: called with each block's baskets and scored candidates, in order.
 
     Returns:
         The answer, each visitor's full ranking as deep as ten novel products, and the recall of
@@ -195,6 +207,8 @@ def answer_of_ranker(
             view, question.state, ranker, threads=threads,
             extra=extra(part) if extra is not None else None,
         )  # fmt: skip
+        if watch is not None:
+            watch(block, ranking)
         size = len(block)
         whole = top_products(ranking, size, question.shop.n_products, question.ties)
         head += [products[:k] for products in whole]

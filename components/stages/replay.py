@@ -18,15 +18,16 @@ from components.assistant.assemble import Parts, assistant_of, load_parts
 from components.contracts.artefacts import Layout
 from components.contracts.errors import RegistryError, StateError, UnknownVisitorError
 from components.contracts.messages import RecommendRequest, SearchRequest, TurnRequest
-from components.contracts.params import load_params
+from components.contracts.params import ServeParams, load_params
 from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Order, Purchase
+from components.recommend.slate import policy_of
 from components.registry.store import Registry
 from components.state.searches import SearchState
 from components.state.store import Store
 
 DRAWN = ("request_id", "slate_id", "trace_id")
 ADDED = ("offers", "degraded")
-INPUTS = ("session", "memory")
+INPUTS = ("session", "memory", "policy")
 TOLD = {
     "click": Click,
     "basket_add": BasketAdd,
@@ -137,7 +138,9 @@ def answer(
     asked = {key: value for key, value in logged["request"].items() if key not in INPUTS}
     answerers = {
         "search": lambda: _search(asked, engines, visitor_id, recent, at),
-        "recommend": lambda: _recommend(asked, engines, visitor_id, recent, at),
+        "recommend": lambda: _recommend(
+            asked, engines, visitor_id, recent, at, logged["request"].get("policy")
+        ),
         "similar": lambda: _similar(asked, engines),
         "explain": lambda: _explain(asked, engines, visitor_id, recent, at),
         "turn": lambda: _turn(asked, logged["request"], engines, recent, release_id, at),
@@ -183,6 +186,7 @@ def _recommend(
     visitor: str | None,
     recent: Sequence[Event],
     at: datetime,
+    policy: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     request = RecommendRequest.model_validate(asked)
     told = [
@@ -201,6 +205,7 @@ def _recommend(
         limit=request.limit,
         surface=request.surface,
         filters=request.filters,
+        policy=policy_of(ServeParams.model_validate(policy)) if policy is not None else None,
     )
     return {"products": _plain(slate.products), "surface": request.surface}
 

@@ -274,6 +274,21 @@ def test_answers_are_logged_with_what_a_replay_needs(api, shop):
     assert [i.product_id for i in slates[0].impressions] == [
         p["product_id"] for p in answer["products"]
     ]
+    assert [i.propensity for i in slates[0].impressions] == [1.0] * len(answer["products"])
+
+
+def test_explored_places_are_logged_with_their_chance(api, shop, monkeypatch):
+    monkeypatch.setattr(shop, "params", shop.params.model_copy(update={"exploration": 0.5}))
+    chances = []
+    for _ in range(12):
+        visitor_id = fresh()
+        ok(api.post("/v1/recommend", json={"visitor_id": visitor_id, "limit": 6}))
+        assert shop.journal.flush()
+        (slate,) = [e for e in shop.store.visitor_events(visitor_id) if e.kind == "slate_shown"]
+        chances += [i.propensity for i in slate.impressions]
+    assert all(0 < chance <= 1 for chance in chances)
+    assert 1.0 in chances
+    assert min(chances) < 1.0
 
 
 def test_operations_and_reports(api, shop):
