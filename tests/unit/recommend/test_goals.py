@@ -37,10 +37,7 @@ def test_a_slate_follows_the_weights_it_is_asked_with_and_no_other():
         "v01", [], now=NOW, limit=3, policy=SlatePolicy(goals=Goals(margin=1.0))
     )  # fmt: skip
 
-    def mean_price(slate) -> float:
-        return float(np.mean([p.price_minor for p in slate.products]))
-
-    assert mean_price(dear) > mean_price(plain)
+    assert (dear.products[0].price_minor or 0) > (plain.products[0].price_minor or 0)
     bold = one.recommend("v01", [], now=NOW, limit=3, policy=SlatePolicy(goals=Goals(discovery=9)))
     assert not any("repeat" in p.origin for p in bold.products)
     assert one.recommend("v01", [], now=NOW, limit=3) == plain
