@@ -38,7 +38,7 @@ def test_a_slate_follows_the_weights_it_is_asked_with_and_no_other():
     )  # fmt: skip
 
     assert (dear.products[0].price_minor or 0) > (plain.products[0].price_minor or 0)
-    bold = one.recommend("v01", [], now=NOW, limit=3, policy=SlatePolicy(goals=Goals(discovery=9)))
+    bold = one.recommend("v01", [], now=NOW, limit=3, policy=SlatePolicy(goals=Goals(discovery=30)))
     assert not any("repeat" in p.origin for p in bold.products)
     assert one.recommend("v01", [], now=NOW, limit=3) == plain
 
