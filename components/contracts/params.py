@@ -297,10 +297,10 @@ class SocialParams(Section):
     ] = 3
     shops: Annotated[
         int, Field(ge=1, description="synthetic shops of the trial, each with its own seed")
-    ] = 4
-    visitors: Positive = 300
+    ] = 3
+    visitors: Positive = 250
     products: Positive = 240
-    weeks: Positive = 20
+    weeks: Positive = 14
     bootstrap: Positive = 1000
 
 
@@ -327,7 +327,7 @@ class SponsoredParams(Section):
     visitors: Positive = 200
     products: Positive = 720
     weeks: Positive = 4
-    pages: Annotated[int, Field(ge=100, description="searches answered at each setting")] = 4000
+    pages: Annotated[int, Field(ge=100, description="searches answered at each setting")] = 2500
 
 
 class ServeParams(Section):

@@ -88,6 +88,8 @@ def describe(
         return sp.csr_matrix((log.amount, (log.visitor, group)), (n, width))
 
     def pick(matrix: sp.csr_matrix, column: IntArray) -> FloatArray:
+        if not len(column):  # scipy answers no places with something that is no row
+            return np.zeros(0, dtype=np.float32)
         return np.asarray(matrix[visitor, column], dtype=np.float32).ravel()
 
     lines = np.bincount(log.visitor, log.amount, n)
