@@ -1,34 +1,43 @@
 """Latency of search and suggestion at growing catalogue sizes, beside the bare engines.
 
-Generated texts and random vectors. Per size, in one run: build seconds, memory, p50 and p99 of
-`SearchEngine.search` and `.suggest`, upsert-to-visible, and the same queries by plain encode +
-tantivy + faiss + rank fusion.
+Generated texts with a vocabulary that grows with the catalogue, a model number in every fifth title
+and random product vectors. Each size runs in a process of its own and answers the same queries by
+`SearchEngine.search` and by plain encode + tantivy + faiss + rank fusion, in turn, so that a busy
+machine slows both. Encoding a query costs what the packaged encoder costs (ONNX, one thread), on
+both sides. Vectors are exact up to 100,000 products, inverted lists beyond.
 
-    python -m benchmarks.search_latency --sizes 10000 100000 --out var/search_latency.json
+    python -m benchmarks.search_latency --sizes 10000 100000 1000000
 """
 
 import argparse
 import json
-import resource
+import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 
+from components.contracts.artefacts import write_json
 from components.contracts.messages import SearchRequest
 from components.contracts.records import Product
 from components.data.catalogue import Catalogue
 from components.search.engine import SearchEngine
 from components.search.fusion import reciprocal_rank_fusion
 from components.search.index import WordQuery
+from components.stages.bench_search import misspelt
 
 WIDTH = 384
+EXACT_UP_TO = 100_000
 _SYLLABLES = "ba ce di fo gu ha je ki lo mu na pe qi ro su ta ve wi xo yu za bre cla dri"
 SYLLABLES = _SYLLABLES.split()
+ENCODER = Path("var/cache/latency_encoder")
 
 
 class RandomEncoder:
-    """Texts to fixed random unit vectors: the cost of a model is left out on both sides."""
+    """Texts to fixed random unit vectors: for products, and where no encoder is packaged."""
 
     width = WIDTH
 
@@ -40,28 +49,51 @@ class RandomEncoder:
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
+def query_encoder():
+    """Return the packaged encoder as it is served, or None where it is not installed."""
+    from components.text.encoder import OnnxEncoder, TextEncoder
+    from components.text.packaged import packaged_folder
+
+    folder = packaged_folder()
+    if folder is None:
+        return None
+    if not (ENCODER / "config.json").is_file():
+        TextEncoder.from_folder(folder, max_tokens=48).export(ENCODER)
+    return OnnxEncoder(ENCODER)
+
+
 def words(generator, n):
-    picks = generator.choice(SYLLABLES, size=(n, 3))
-    return ["".join(p) for p in picks]
+    made = set()
+    while len(made) < n:
+        size = int(generator.integers(2, 5))
+        made.add("".join(generator.choice(SYLLABLES, size)))
+    return sorted(made)
 
 
 def products(size, generator):
-    vocabulary = words(generator, 3000)
+    """Return generated products and the kinds they are of."""
+    vocabulary = words(generator, int(3000 * (size / 10_000) ** 0.5))
+    count = len(vocabulary)
+    generator.shuffle(vocabulary)
     kinds = [" ".join(generator.choice(vocabulary, 2)) for _ in range(400)]
-    rank = np.minimum(generator.zipf(1.3, size=(size, 4)) - 1, 2999)
+    rank = np.minimum(generator.zipf(1.3, size=(size, 4)) - 1, count - 1)
     kind = generator.integers(0, len(kinds), size)
     price = generator.integers(100, 20_000, size)
-    return [
-        Product.model_construct(
-            product_id=f"p{i}",
-            title=f"{' '.join(vocabulary[r] for r in rank[i])} {kinds[kind[i]]}",
-            brand=vocabulary[int(kind[i]) % 200],
-            type=kinds[kind[i]],
-            category=(f"Aisle {int(kind[i]) % 40}",),
-            price_minor=int(price[i]),
+    has_model = generator.random(size) < 0.2
+    made = []
+    for i in range(size):
+        model = f" {vocabulary[i % count][:2]}{i}" if has_model[i] else ""
+        made.append(
+            Product.model_construct(
+                product_id=f"p{i}",
+                title=f"{' '.join(vocabulary[r] for r in rank[i])} {kinds[kind[i]]}{model}",
+                brand=vocabulary[int(kind[i]) % 200],
+                type=kinds[kind[i]],
+                category=(f"Aisle {int(kind[i]) % 40}",),
+                price_minor=int(price[i]),
+            )
         )
-        for i in range(size)
-    ], kinds
+    return made, kinds
 
 
 def quantiles(seconds):
@@ -78,58 +110,119 @@ def timed(run, inputs):
     return quantiles(out)
 
 
+def in_turn(runs, inputs):
+    """Time several ways to answer the same inputs, one input after the other."""
+    out = {name: [] for name in runs}
+    for n, item in enumerate(inputs):
+        names = list(runs) if n % 2 else list(runs)[::-1]
+        for name in names:
+            start = time.perf_counter()
+            runs[name](item)
+            out[name].append(time.perf_counter() - start)
+    return {name: quantiles(seconds) for name, seconds in out.items()}
+
+
+def resident_mb():
+    return psutil.Process().memory_info().rss / 2**20
+
+
 def measure(size, queries):
     generator = np.random.default_rng(size)
     shelf, kinds = products(size, generator)
-    encoder = RandomEncoder()
+    random, real = RandomEncoder(), query_encoder()
     rows = generator.standard_normal((size, WIDTH), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     vectors = {p.product_id: rows[i] for i, p in enumerate(shelf)}
-    start = time.perf_counter()
-    kind = "flat" if size <= 100_000 else "hnsw"
+    heads = {kind: random.encode([kind])[0] for kind in kinds}
+    catalogue = Catalogue.from_products(shelf)
+    kind = "flat" if size <= EXACT_UP_TO else "ivf"
+    before, start = resident_mb(), time.perf_counter()
     engine = SearchEngine.from_products(
-        Catalogue.from_products(shelf), encoder, vectors=vectors, kind=kind
+        catalogue, real or random, vectors=vectors, head_vectors=heads, kind=kind
     )
-    built = time.perf_counter() - start
+    built, engine_mb = time.perf_counter() - start, resident_mb() - before
+    del vectors, rows
     asked = [str(k) for k in generator.choice(kinds, queries)]
-    limited = [f"{k} under ${n}" for n, k in enumerate(asked, 20)]
+    brands = sorted({p.brand for p in shelf[:2000]})
+    asked = [
+        text if n % 3 else f"{brands[n % len(brands)]} {text.split()[-1]}"
+        for n, text in enumerate(asked)
+    ]
 
     def plain(text):
-        vector = encoder.encode([text])[0]
+        vector = engine.encoder.encode([text])[0]
         by_words = engine._index.words(WordQuery.of(text), k=200)
         return reciprocal_rank_fusion([by_words, engine._index.nearest(vector, k=200)])
 
-    result = {
-        "size": size,
-        "vectors": kind,
-        "build_seconds": round(built, 1),
-        "max_resident_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        "plain": timed(plain, asked),
-        "search": timed(lambda q: engine.search(SearchRequest(query=q)), asked),
-        "search_filtered": timed(lambda q: engine.search(SearchRequest(query=q)), limited),
-        "suggest": timed(engine.suggest, [q[:n] for q in asked for n in (2, 4)]),
+    def search(text):
+        return engine.search(SearchRequest(query=text))
+
+    for text in asked[:5]:  # the first query of a process loads things
+        plain(text), search(text)
+    cases = {
+        "clean": asked,
+        "misspelt": [misspelt(text, 1, 7) for text in asked],
+        "filtered": [f"{text} under ${n}" for n, text in enumerate(asked, 20)],
     }
-    fresh = Product(product_id="fresh", title="entirely unheard gadget", price_minor=100)
-    start = time.perf_counter()
-    engine.upsert([fresh])
-    found = engine.search(SearchRequest(query="entirely unheard gadget")).products
-    result["upsert_to_visible_ms"] = round((time.perf_counter() - start) * 1000, 1)
-    result["upsert_visible"] = bool(found) and found[0].product_id == "fresh"
-    result["added_p50_ms"] = round(result["search"]["p50_ms"] - result["plain"]["p50_ms"], 2)
+    result = {
+        "products": size,
+        "vectors": kind,
+        "encoder": "packaged" if real else "random",
+        "build_seconds": round(built, 1),
+        "engine_mb": round(engine_mb),
+        "process_mb": round(resident_mb()),
+    }
+    for name, texts in cases.items():
+        found = in_turn({"plain": plain, "search": search}, texts)
+        result[name] = {
+            **found,
+            "added_p50_ms": round(found["search"]["p50_ms"] - found["plain"]["p50_ms"], 2),
+        }
+    prefixes = [text[:n] for text in asked for n in (1, 2, 4, 7)]
+    result["suggest"] = timed(engine.suggest, prefixes)
+    slipped = [misspelt(text, 1, 7)[: max(6, len(text) - 2)] for text in asked]
+    result["suggest_misspelt"] = timed(engine.suggest, slipped)
+    result["upsert"] = upserts(engine)
     return result
+
+
+def upserts(engine, times=7):
+    """Time a post until a search finds it."""
+    seconds, is_visible = [], True
+    for n in range(times):
+        fresh = Product(product_id=f"fresh{n}", title=f"unheard gadget{n}x", price_minor=100)
+        start = time.perf_counter()
+        engine.upsert([fresh])
+        found = engine.search(SearchRequest(query=f"unheard gadget{n}x")).products
+        seconds.append(time.perf_counter() - start)
+        is_visible &= bool(found) and found[0].product_id == fresh.product_id
+    return {**quantiles(seconds), "visible": is_visible}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=200)
-    parser.add_argument("--out", type=Path, default=Path("var/search_latency.json"))
+    parser.add_argument("--out", type=Path, default=Path("reports/search_latency.json"))
+    parser.add_argument("--one", type=int, help="measure one size in this process and print it")
     arguments = parser.parse_args()
-    found = [measure(size, arguments.queries) for size in arguments.sizes]
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    print(json.dumps(found, indent=2))
+    if arguments.one:
+        print(json.dumps(measure(arguments.one, arguments.queries)))
+        return 0
+    query_encoder()
+    found = []
+    for size in arguments.sizes:
+        command = [sys.executable, "-m", "benchmarks.search_latency", "--one", str(size)]
+        command += ["--queries", str(arguments.queries)]
+        done = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        )
+        found.append(json.loads(done.stdout.splitlines()[-1]))
+        print(json.dumps(found[-1], indent=2), flush=True)
+    report = {"protocol": "search latency", "queries": arguments.queries, "rows": found}
+    write_json(arguments.out, report)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

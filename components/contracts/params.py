@@ -179,7 +179,7 @@ class FinetuneParams(Section):
 class IndexParams(Section):
     """Lexical and vector index."""
 
-    vectors: Literal["flat", "hnsw"] = "flat"
+    vectors: Literal["flat", "hnsw", "ivf"] = "flat"
     title_weight: float = 3.0
     brand_weight: float = 1.0
     category_weight: float = 1.5

@@ -177,8 +177,13 @@ def stems(text: str) -> list[str]:
     >>> stems("Kids' Cereals, 12oz")
     ['kid', 'cereal', '12', 'oz']
     """
+    return list(_stems(text)) if len(text) <= 100 else list(_stems.__wrapped__(text))
+
+
+@lru_cache(maxsize=50_000)  # brands, types and categories are cut again and again
+def _stems(text: str) -> tuple[str, ...]:
     if not text.isascii():
-        return [t.stem for t in tokens(text) if t.text not in "$€£¥￥%"]
+        return tuple(t.stem for t in tokens(text) if t.text not in "$€£¥￥%")
     found: list[str] = []
     for word in _FAST.findall(text.lower()):
         if "'" in word:
@@ -190,7 +195,7 @@ def stems(text: str) -> list[str]:
                 found.append(UNITS[glued.group(2)])
                 continue
         found.append(stem(word))
-    return found
+    return tuple(found)
 
 
 def key(value: object) -> str:

@@ -32,22 +32,17 @@ from components.contracts.messages import (
 from components.contracts.protocols import Encoder
 from components.contracts.records import Product, Variant
 from components.data.catalogue import Catalogue
-from components.data.filters import FilterTable, attribute_name, fitting_variants
+from components.data.filters import FilterTable, fitting_variants
 from components.data.words import fold, stems
 from components.search.arrange import Arrange, Listing
-from components.search.features import (
-    NAMES,
-    Asked,
-    Shelf,
-    Signals,
-    card_of,
-    compare_readings,
-)
+from components.search.facets import FacetCounter
+from components.search.features import NAMES, Asked, Signals, card_of
 from components.search.index import EmbeddedIndex, FieldWeights, Hits, WordQuery
 from components.search.lexicon import Lexicon, load_lexicon
 from components.search.query import ParsedQuery, parse_query
 from components.search.ranker import LearnedRanker, prior
 from components.search.relax import WORDS, smallest_relaxations, without
+from components.search.shelf import Shelf, compare_readings
 from components.search.suggest import QueryLog, Suggester
 from components.search.vocabulary import Vocabulary
 from components.text.texts import product_text
@@ -60,7 +55,6 @@ ARTEFACT = "index"
 DEPTH = 200  # candidates by words, and as many by meaning
 MEANT = 0.5  # similarity from which a product counts as an answer without sharing a word
 COVERED = 0.5  # share of the query's informative words that an answer must hold
-FACET_VALUES = 20
 ODDS = 0.15  # of a reading's log odds against what was typed, in its products' scores
 
 
@@ -153,7 +147,7 @@ class SearchEngine:
             log: past queries, k-anonymous.
             lexicon: with the shop's approved synonyms; the packaged one by default.
             weights: of the parts of a product in the lexical index.
-            kind: `flat` or `hnsw`.
+            kind: of the vector index: `flat`, `hnsw` or `ivf`.
             promoted: ids of products that an offer names today.
             currency: of the shop.
             rates: units of a currency per unit of the shop's.
@@ -173,7 +167,7 @@ class SearchEngine:
         products = [catalogue.products[i] for i in catalogue.ids]
         width = encoder.width if encoder is not None else None
         self._index = EmbeddedIndex(width=width, vectors=kind, weights=weights, folder=folder)
-        self._shelf = Shelf()
+        self._shelf, self._facets = Shelf(), FacetCounter()
         self._head_vectors = np.zeros((0, width or 1), np.float32)  # row = place in shelf.heads
         table = FilterTable.from_products(products, promoted=promoted)
         rows = range(len(products))
@@ -483,6 +477,7 @@ class SearchEngine:
     def _add_cards(self, products: Sequence[Product]) -> None:
         cards = [card_of(p, popularity=self._popularity.get(p.product_id, 0.0)) for p in products]
         self._shelf.add(cards)
+        self._facets.add(products)
         self._encode_heads()
 
     def _encode_heads(self) -> None:
@@ -535,11 +530,7 @@ class SearchEngine:
             rows, scores = rows[order], scores[order]
         shown = self._shelf.firsts(rows)  # a family is shown once, by its best
         rows, scores = rows[shown], scores[shown]
-        chosen = np.zeros(len(snapshot.table), np.bool_)
-        chosen[rows] = True
-        return _Ranked(
-            rows, scores, words, meant, relaxed, relaxations, self._facets(snapshot, chosen, parsed)
-        )
+        return _Ranked(rows, scores, words, meant, relaxed, relaxations, self._facets.count(rows))
 
     def _answers(
         self,
@@ -554,7 +545,7 @@ class SearchEngine:
         nothing = frozenset[int]()
         if not parsed.rest:
             rows = np.flatnonzero(mask)
-            popularity = np.asarray([self._shelf.cards[r].popularity for r in rows], np.float32)
+            popularity = self._shelf.popularity[rows]
             if affinity is not None and 0 < len(rows) <= 5000:
                 ids = [snapshot.table.ids[r] for r in rows]
                 popularity = popularity + 2.0 * np.asarray(affinity(ids), np.float32)
@@ -724,23 +715,20 @@ class SearchEngine:
         answers: other products with the same attributes are not what was asked for. `strict`
         leaves out what is not of the kind in any case.
         """
-        weights = {w: self._shelf.idf(w) for w in asked.words}
-        total = sum(weights.values()) or 1.0
-        found = meaning >= MEANT
-        is_kind = np.zeros(len(rows), np.bool_)
-        for place, row in enumerate(rows):
-            card = self._shelf.cards[row]
-            share = sum(v for w, v in weights.items() if card.holds(w)) / total
-            is_same = any(p and all(map(card.holds, p)) for p in asked.same)
-            found[place] |= share >= COVERED or is_same
-            is_kind[place] = is_same or all(map(card.holds, asked.noun))
-        is_kind &= found
+        said = (*asked.words, *(w for phrase in asked.same for w in phrase), *asked.noun)
+        held, holds = self._shelf.held(said, rows)
+        weights = np.asarray([self._shelf.idf(w) for w in asked.words], np.float64)
+        share = holds[:, held.columns_of(asked.words)] @ weights / (weights.sum() or 1.0)
+        is_same = np.zeros(len(rows), np.bool_)
+        for phrase in filter(None, asked.same):
+            is_same |= holds[:, held.columns_of(phrase)].all(1)
+        found = (meaning >= MEANT) | (share >= COVERED) | is_same
+        is_kind = found & (is_same | holds[:, held.columns_of(asked.noun)].all(1))
         return found if not asked.noun or (not strict and is_kind.any()) else is_kind
 
     def _head_scores(self, rows: IntArray, vector: FloatArray) -> FloatArray:
         """Return the similarity of the query to each candidate's kind."""
-        places = [self._shelf.head_rows[r] for r in rows]
-        return self._head_vectors[places] @ vector
+        return self._head_vectors[self._shelf.head_rows[rows]] @ vector
 
     def _sorted(
         self, snapshot: _Snapshot, rows: IntArray, sort: str, filters: Filters
@@ -795,39 +783,6 @@ class SearchEngine:
         rows, meaning = rows[inside], meaning[inside]
         holds[rows] = self._is_answer(self.asked(parsed), rows, meaning, strict=True)
         return holds
-
-    def _facets(
-        self, snapshot: _Snapshot, chosen: BoolArray, parsed: ParsedQuery
-    ) -> tuple[Facet, ...]:
-        """Count categories, types, brands and the commonest attributes of the products found."""
-        rows = np.flatnonzero(chosen)[:2000]
-        counts: dict[str, Counter[str]] = {
-            name: Counter() for name in ("category", "type", "brand")
-        }
-        extra: dict[str, Counter[str]] = {}
-        for row in rows:
-            product = self.catalogue.products.get(snapshot.table.ids[row])
-            if product is None:
-                continue
-            if product.category:
-                counts["category"][product.category[-1]] += 1
-            if product.type:
-                counts["type"][product.type] += 1
-            if product.brand:
-                counts["brand"][product.brand] += 1
-            for name, values in _facet_values(product).items():
-                extra.setdefault(name, Counter()).update(values)
-        often = sorted(extra, key=lambda n: (-sum(extra[n].values()), n))
-        often = [n for n in often if len(extra[n]) > 1 and sum(extra[n].values()) * 5 >= len(rows)]
-        counts |= {name: extra[name] for name in often[:6]}
-        return tuple(
-            Facet(
-                field=name,
-                values=tuple(sorted(c.items(), key=lambda i: (-i[1], i[0]))[:FACET_VALUES]),
-            )
-            for name, c in counts.items()
-            if c
-        )
 
     def _scored(
         self, product: Product, ranked: _Ranked, place: int, filters: Filters
@@ -903,26 +858,6 @@ def best_price(product: Product, filters: Filters) -> int | None:
     """Return the price of the variant shown, in minor units."""
     variant = best_variant(product, filters)
     return product.price_minor if variant is None else variant.price_minor
-
-
-def _facet_values(product: Product) -> dict[str, set[str]]:
-    """Return the short attribute values and options of a product, as a shopper reads them."""
-    found: dict[str, set[str]] = {}
-    pairs = [
-        *product.attributes.items(),
-        *((n, o) for v in product.variants for n, o in v.options.items()),
-    ]
-    for raw, value in pairs:
-        for one in value if isinstance(value, list | tuple) else (value,):
-            if isinstance(one, bool):
-                text = "yes" if one else ""
-            elif isinstance(one, str) and len(one) <= 30:
-                text = one
-            else:
-                continue
-            if text:
-                found.setdefault(attribute_name(raw), set()).add(text)
-    return found
 
 
 def _make_cursor(offset: int, name: str) -> str:

@@ -1,9 +1,9 @@
 """Where words and vectors are looked up: one `SearchIndex` interface, and the embedded engine.
 
 `LexicalIndex` is tantivy (BM25 over the weighted parts of a product), `VectorIndex` is faiss,
-exact or HNSW; `EmbeddedIndex` is both.
-constraints come as a mask over rows and are pushed down. A distributed engine would implement
-`SearchIndex` the same way. Ranking beyond the two scores is not done here.
+exact, HNSW or inverted lists; `EmbeddedIndex` is both. Hard constraints come as a mask over rows
+and are pushed down. A distributed engine would implement `SearchIndex` the same way. Ranking beyond
+the two scores is not done here.
 """
 
 import threading
@@ -25,6 +25,8 @@ FloatArray = NDArray[np.float32]
 BoolArray = NDArray[np.bool_]
 PARTS = ("title", "brand", "kind", "description", "values")
 _FEW = 2000  # up to so many allowed rows are named one by one to the engine
+_EXACT = 10_000  # up to so many allowed rows are all compared, whatever the index
+_LISTS, _LEAST_LISTS = 0.025, 8  # share of the inverted lists that a search reads
 
 
 @dataclass(frozen=True)
@@ -260,14 +262,15 @@ class LexicalIndex:
 
 
 class VectorIndex:
-    """Unit vectors by faiss: exact inner product, or HNSW for large catalogues."""
+    """Unit vectors by faiss: exact inner product, HNSW, or inverted lists for large catalogues."""
 
     def __init__(self, width: int, *, kind: str = "flat") -> None:
         """Open an empty index.
 
         Args:
             width: D of the vectors.
-            kind: `flat` (exact) or `hnsw`.
+            kind: `flat` (exact), `hnsw` (quick to ask, slow to build) or `ivf` (the lists are
+                learned from the first vectors added; a million are ready in minutes).
 
         Raises:
             MissingExtraError: faiss is not installed.
@@ -280,6 +283,7 @@ class VectorIndex:
             ) from error
         self._faiss: Any = faiss
         self.kind = kind
+        self._index: Any
         if kind == "hnsw":
             self._index = faiss.IndexHNSWFlat(width, 32, faiss.METRIC_INNER_PRODUCT)
             self._index.hnsw.efConstruction = 80
@@ -290,14 +294,32 @@ class VectorIndex:
         self._rows = np.zeros(0, np.int64)  # faiss place -> row
         self._is_alive = np.zeros(0, np.bool_)
 
+    def _with_lists(self, vectors: FloatArray) -> Any:
+        """Return an empty index of inverted lists, learned from a sample of vectors."""
+        faiss, width = self._faiss, vectors.shape[1]
+        lists = max(1, int(len(vectors) ** 0.5))
+        made = faiss.IndexIVFFlat(
+            faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT
+        )
+        made.cp.niter, made.cp.max_points_per_centroid = 10, 64
+        made.cp.min_points_per_centroid = 1  # small catalogues need no warning
+        made.train(vectors)
+        made.set_direct_map_type(faiss.DirectMap.Array)
+        return made
+
     def __len__(self) -> int:
         """Return the number of vectors, removed ones too."""
         return len(self._rows)
 
     def add(self, rows: Sequence[int], vectors: FloatArray) -> None:
         """Add (n, D) vectors for rows."""
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        if not len(vectors):
+            return
         with self._lock:
-            self._index.add(np.ascontiguousarray(vectors, np.float32))
+            if self.kind == "ivf" and not len(self._rows):
+                self._index = self._with_lists(vectors)
+            self._index.add(vectors)
             self._rows = np.concatenate([self._rows, np.asarray(rows, np.int64)])
             self._is_alive = np.concatenate([self._is_alive, np.ones(len(rows), np.bool_)])
 
@@ -354,25 +376,38 @@ class VectorIndex:
         count = int(selected.sum())
         if not count:
             return Hits()
-        options = None
+        asked = np.ascontiguousarray(vector, np.float32)[None]
+        if self.kind != "flat" and count <= _EXACT:
+            # A search of a few lists or links would miss most of so few.
+            chosen = np.flatnonzero(selected)
+            scores_of = self._index.reconstruct_batch(chosen) @ asked[0]
+            order = np.lexsort((rows[chosen], -scores_of))[:k]
+            return Hits(rows[chosen][order], scores_of[order].astype(np.float32))
+        picked = None
         if count < len(rows):
             faiss = self._faiss
             if count <= _FEW:
                 picked = faiss.IDSelectorBatch(np.flatnonzero(selected).astype(np.int64))
             else:
                 picked = faiss.IDSelectorBitmap(np.packbits(selected, bitorder="little"))
-            options = (
-                faiss.SearchParametersHNSW(sel=picked, efSearch=128)
-                if self.kind == "hnsw"
-                else faiss.SearchParameters(sel=picked)
-            )
-        asked = np.ascontiguousarray(vector, np.float32)[None]
+        options = self._options(picked, count / len(rows))
         with self._one_thread():
             scores, places = self._index.search(asked, min(k, count), params=options)
         found = places[0] >= 0
         rows_found, best = rows[places[0][found]], scores[0][found]
         order = np.lexsort((rows_found, -best))
         return Hits(rows_found[order], best[order])
+
+    def _options(self, picked: Any, share: float) -> Any:
+        """Return faiss' parameters of one search; fewer allowed rows need more lists."""
+        faiss = self._faiss
+        if self.kind == "hnsw":
+            return faiss.SearchParametersHNSW(sel=picked, efSearch=128)
+        if self.kind == "ivf":
+            lists = min(self._index.nlist, max(_LEAST_LISTS, int(self._index.nlist * _LISTS)))
+            lists = min(self._index.nlist, int(lists / share + 1))
+            return faiss.SearchParametersIVF(sel=picked, nprobe=lists)
+        return None if picked is None else faiss.SearchParameters(sel=picked)
 
 
 class EmbeddedIndex:
@@ -390,7 +425,7 @@ class EmbeddedIndex:
 
         Args:
             width: D of the vectors; None for an index of words alone.
-            vectors: `flat` or `hnsw`.
+            vectors: `flat`, `hnsw` or `ivf`.
             weights: of the fields.
             folder: where the lexical part lies; None keeps it in memory.
         """

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz import process
-from rapidfuzz.distance import DamerauLevenshtein
+from rapidfuzz.distance import OSA
 
 IntArray = NDArray[np.int32]
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
@@ -30,6 +30,7 @@ _NEAR = frozenset(
 )
 _SWAP, _MISSING, _DOUBLED, _STRANGE, _NEAR_KEY, _FIRST = 1.0, 1.0, 0.9, 1.3, 1.1, 0.5
 _MOST = 60  # near words looked at per length
+_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORDS = Path(__file__).with_name("english.txt")
 
 
@@ -87,6 +88,21 @@ def slip_cost(typed: str, meant: str) -> float:
     return table[-1][-1] + (_FIRST if typed[:1] != meant[:1] else 0.0)
 
 
+def one_edit(word: str) -> set[str]:
+    """Return all texts one missing, strange, wrong or swapped letter away from a word.
+
+    >>> sorted(one_edit("ab") & {"a", "ba", "abb", "cb", "ab", "cd"})
+    ['a', 'abb', 'ba', 'cb']
+    """
+    cuts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    found = {a + b[1:] for a, b in cuts if b}
+    found.update(a + b[1] + b[0] + b[2:] for a, b in cuts if len(b) > 1)
+    found.update(a + c + b[1:] for a, b in cuts if b for c in _LETTERS)
+    found.update(a + c + b for a, b in cuts for c in _LETTERS)
+    found.discard(word)
+    return found
+
+
 @lru_cache(maxsize=1)
 def english() -> frozenset[str]:
     """Return common words of English: no slips, even where a catalogue lacks them."""
@@ -102,7 +118,8 @@ class Speller:
     asked: Mapping[str, int]  # stem to products that it names the kind or brand of
     beside: Mapping[tuple[str, str], int]  # neighbours in titles
     weights: Weights = field(default_factory=Weights)
-    _by_length: dict[int, tuple[list[str], list[str]]] = field(default_factory=dict, repr=False)
+    _stems: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _by_length: dict[tuple[int, bool], list[str]] = field(default_factory=dict, repr=False)
     _rows: dict[str, IntArray] = field(default_factory=dict, repr=False)
     _near_cache: dict[tuple[str, int], list[tuple[str, str, float, int]]] = field(
         default_factory=dict, repr=False
@@ -130,15 +147,13 @@ class Speller:
             titles: stems of each title.
             weights: of the parts of a score.
         """
-        lengths: dict[int, list[tuple[float, str, str]]] = {}
-        for word, stem in words.items():
-            if word.isascii() and len(word) >= 3:
-                weight = math.log1p(held.get(stem, 0)) + 3 * math.log1p(asked.get(stem, 0))
-                lengths.setdefault(len(word), []).append((-weight, word, stem))
-        by_length = {}
-        for length, entries in lengths.items():
-            entries.sort()  # of equally near words the likeliest are looked at
-            by_length[length] = ([w for _, w, _ in entries], [s for _, _, s in entries])
+        targets = {w: s for w, s in words.items() if w.isascii() and len(w) >= 3}
+        lengths: dict[tuple[int, bool], list[tuple[float, str]]] = {}
+        for word, stem in targets.items():
+            weight = math.log1p(held.get(stem, 0)) + 3 * math.log1p(asked.get(stem, 0))
+            lengths.setdefault((len(word), word.isalpha()), []).append((-weight, word))
+        # Of equally near words the likeliest are looked at.
+        by_length = {kind: [w for _, w in sorted(entries)] for kind, entries in lengths.items()}
         rows: dict[str, array[int]] = {}
         for place, title in enumerate(titles):
             for stem in set(title):
@@ -148,6 +163,7 @@ class Speller:
             asked,
             beside,
             weights or Weights(),
+            targets,
             by_length,
             {stem: np.frombuffer(places, np.int32) for stem, places in rows.items()},
         )
@@ -174,22 +190,34 @@ class Speller:
         known = self._near_cache.get((typed, most))
         if known is not None:
             return known
-        found = []
-        for size in range(max(3, len(typed) - most), len(typed) + most + 1):
-            words, stemmed = self._by_length.get(size, ([], []))
-            for other, edits, place in process.extract(
-                typed,
-                words,
-                scorer=DamerauLevenshtein.distance,
-                score_cutoff=most,
-                limit=_MOST,
-            ):
-                if not edits or (edits > 1 and len(typed) <= 4 and other[0] != typed[0]):
-                    continue
-                found.append((other, stemmed[place], slip_cost(typed, other), int(edits)))
+        found = [
+            (other, self._stems[other], slip_cost(typed, other), 1)
+            for other in sorted(one_edit(typed))
+            if other in self._stems
+        ]
+        if most > 1:
+            found += self._farther(typed, most)
         if len(self._near_cache) > 20_000:
             self._near_cache.clear()
         self._near_cache[typed, most] = found
+        return found
+
+    def _farther(self, typed: str, most: int) -> list[tuple[str, str, float, int]]:
+        """Return the words from two edits on; letters are seldom typed for a model number."""
+        found = []
+        sizes = range(max(3, len(typed) - most), len(typed) + most + 1)
+        kinds = (True,) if typed.isalpha() else (True, False)
+        for kind in ((size, is_alpha) for size in sizes for is_alpha in kinds):
+            for other, edits, _ in process.extract(
+                typed,
+                self._by_length.get(kind, ()),
+                scorer=OSA.distance,
+                score_cutoff=most,
+                limit=_MOST,
+            ):
+                if edits < 2 or (len(typed) <= 4 and other[0] != typed[0]):
+                    continue
+                found.append((other, self._stems[other], slip_cost(typed, other), int(edits)))
         return found
 
     def parts(

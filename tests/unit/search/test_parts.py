@@ -9,7 +9,7 @@ import pytest
 from components.contracts.messages import Filters
 from components.search.build import popularity_of, recent_of
 from components.search.categories import CategoryModel
-from components.search.features import NAMES, Asked, Shelf, Signals, card_of, head_of
+from components.search.features import NAMES, Asked, Signals, card_of, head_of
 from components.search.fusion import reciprocal_rank_fusion, weighted_fusion
 from components.search.index import (
     EmbeddedIndex,
@@ -21,6 +21,7 @@ from components.search.index import (
 )
 from components.search.ranker import LearnedRanker, RankerSettings, prior
 from components.search.relax import constraint_names, without
+from components.search.shelf import Shelf
 from components.search.suggest import QueryLog, Suggester
 from components.search.train import (
     examination_by_rank,
@@ -38,7 +39,7 @@ def filled(kind="flat", folder=None):
     return index
 
 
-@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf"])
 def test_the_index_pushes_constraints_down_and_forgets_removed_rows(kind, tmp_path):
     index = filled(kind, tmp_path / "index")
     assert isinstance(index, SearchIndex)
@@ -74,6 +75,40 @@ def test_exact_vectors_equal_the_matrix_product():
     expected = np.argsort(-(rows @ asked), kind="stable")[:10]
     assert index.search(asked, k=10).rows.tolist() == expected.tolist()
     assert np.allclose(index.vectors(np.array([5, 7])), rows[[5, 7]])
+
+
+@pytest.mark.parametrize("kind", ["hnsw", "ivf"])
+def test_quick_vectors_find_nearly_all_and_all_of_a_few_allowed(kind, monkeypatch):
+    monkeypatch.setattr("components.search.index._EXACT", 100)
+    generator = np.random.default_rng(0)
+    centres = generator.normal(size=(40, 16)).astype(np.float32)
+    rows = centres[generator.integers(0, 40, 3000)] + generator.normal(0, 0.3, (3000, 16))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    index = VectorIndex(16, kind=kind)
+    index.add(range(2990), rows[:2990])
+    index.add(range(2990, 3000), rows[2990:])
+    index.remove([7])
+    half = generator.random(3000) < 0.5
+    few = np.zeros(3000, np.bool_)
+    few[generator.choice(3000, 60, replace=False)] = True
+    few[7] = True
+    found = []
+    for asked in rows[generator.choice(3000, 30, replace=False)]:
+        for allowed in (None, half):
+            scores = rows @ asked
+            scores[7] = -9
+            if allowed is not None:
+                scores[~allowed] = -9
+            best = set(np.argsort(-scores)[:10].tolist())
+            hits = index.search(asked, k=10, allowed=allowed)
+            assert allowed is None or allowed[hits.rows].all()
+            found.append(len(best & set(hits.rows.tolist())) / 10)
+        scores = np.where(few, rows @ asked, -9)
+        scores[7] = -9
+        hits = index.search(asked, k=10, allowed=few)
+        assert hits.rows.tolist() == np.argsort(-scores)[:10].tolist()
+    assert np.mean(found) > 0.9
+    assert np.allclose(index.vectors(np.array([5, 2995])), rows[[5, 2995]])
 
 
 def test_title_counts_more_than_description():
