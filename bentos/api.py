@@ -17,6 +17,7 @@ from starlette.routing import Match, Route
 from bentos import problems
 from bentos.auth import authenticate, require
 from bentos.journal import new_id
+from bentos.merchandise_api import add_merchandising
 from bentos.operations import operations, report_path
 from bentos.pages import docs_page, index_page
 from bentos.problems import RefusalError, problem
@@ -121,6 +122,7 @@ def create_app(shop: Shop | None = None, *, observe: Any = None) -> FastAPI:
     _add_assistant(app)
     _add_visitors(app)
     _add_operations(app)
+    add_merchandising(app)
     _add_pages(app)
     return app
 

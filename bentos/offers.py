@@ -30,6 +30,19 @@ class Offers:
         held = self._of_product.get(product_id, ())
         return [shown for one, shown in held if _applies(one, visitor_id, now)]
 
+    def campaigns_since(self, visitor_id: str, since: datetime, now: datetime) -> int:
+        """Return how many campaigns meant for him a visitor got in [since, now).
+
+        Offers of one campaign share their dates; a campaign is one contact, however many it holds.
+        """
+        return len(
+            {
+                (one.starts_at, one.ends_at)
+                for one, _ in self._held
+                if one.targeted and since <= one.starts_at < now and visitor_id in one.audience
+            }
+        )
+
 
 def _applies(one: Any, visitor_id: str | None, now: datetime) -> bool:
     if not one.starts_at <= now < one.ends_at:

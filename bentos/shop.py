@@ -21,9 +21,16 @@ from pydantic import TypeAdapter, ValidationError
 from bentos.clock import Clock, clock_for
 from bentos.journal import Journal, new_id
 from bentos.loading import Current, Engines, promote_params, serve_params, state_url
+from bentos.merchandising import Merchandising, Page, saving_of
 from bentos.trials import Trials, counted
 from components.contracts.artefacts import Layout
 from components.contracts.errors import UnknownProductError
+from components.contracts.merchandise import (
+    FillRequest,
+    FillResponse,
+    PreviewRequest,
+    PreviewResponse,
+)
 from components.contracts.messages import (
     BasketItem,
     BasketResponse,
@@ -40,6 +47,7 @@ from components.contracts.messages import (
     PromotionsResponse,
     RatingRequest,
     RatingResponse,
+    Reason,
     RecentEvent,
     RecommendRequest,
     RecommendResponse,
@@ -79,6 +87,7 @@ _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 RECENT_LIMIT = 200
 HABITS_SECONDS = 5.0
 OVERLAP = timedelta(seconds=60)  # a slow writer's products may carry an earlier time
+LIKELY_OFFER = 0.02  # ten times what offers are used on average
 NO_RATINGS = 3.0  # the middle of the scale, said as such
 EVENT_KINDS = (*INTERACTION_KINDS, "product_changed", "search", "slate_shown")
 _KINDS = {
@@ -107,6 +116,7 @@ class Shop:
         self.searches = SearchState(self.store)
         self._habits_of: dict[str, tuple[float, list[str], dict[str, float]]] = {}
         self.journal = Journal(self.store)
+        self.merchandising = Merchandising(self.store)
         self.started = time.monotonic()
         self._language_model = _language_model()
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
@@ -183,13 +193,18 @@ class Shop:
 
         affinity = liking if known is not None or recent else None
         limit = min(request.limit, self.params.max_limit)
+        page = self.merchandising.page(engines, "search", known, recent, now, query=request.query)
         result = engines.search.search(
-            request.model_copy(update={"limit": limit}), affinity=affinity
+            request.model_copy(update={"limit": limit}),
+            affinity=affinity,
+            arrange=self.merchandising.search_arrange(page),
         )
         products = self._dressed(engines, result.products, request.visitor_id, now)
+        slate_id = new_id("s")
         response = SearchResponse(
             request_id=new_id("r"),
-            slate_id=new_id("s"),
+            slate_id=slate_id,
+            sponsored=self.merchandising.served(page, slate_id, products),
             model_version=engines.release_id,
             degraded=_together(engines.degraded, result.degraded),
             products=products,
@@ -206,8 +221,9 @@ class Shop:
         )
         query = Query(query_id=response.request_id, text=request.query)
         self._log(
-            "search", request, response, engines, recent, surface="search", now=now, query=query
-        )
+            "search", request, response, engines, recent, surface="search", now=now, query=query,
+            inputs=_inputs(page),
+        )  # fmt: skip
         return response
 
     def suggest(self, request: SuggestRequest) -> SuggestResponse:
@@ -254,27 +270,48 @@ class Shop:
         now = self._clock(engines).now()
         recent = self._recent(request.visitor_id)
         told = _as_events(request.recent, request.visitor_id or "anonymous", now)
+        known, events = self._known(request.visitor_id), [*recent, *told]
+        page = self.merchandising.page(engines, request.surface, known, events, now)
+        limit = min(request.limit, self.params.max_limit)
+        segment, shares = "", dict[str, float]()
+        if request.surface == "popular":
+            segment, shares = self.merchandising.popular(engines, known, events)
         slate = engines.recommend.recommend(
-            self._known(request.visitor_id),
-            [*recent, *told],
+            known,
+            events,
             now=now,
-            limit=min(request.limit, self.params.max_limit),
+            limit=limit,
             surface=request.surface,
             filters=request.filters,
+            rules=self.merchandising.slate_rules(page),
+            also={*self.merchandising.wanted(page), *list(shares)[: 3 * limit]},
             policy=policy_of(self.params),
         )
+        shown: Sequence[ScoredProduct] = slate.products
+        if shares:
+            shown = _most_popular([*slate.products, *slate.also], shares, segment, limit)
+            page.is_arranged = True
+        shown = self.merchandising.arrange_slate(page, shown, slate.also, limit)
+        chances = dict(
+            zip((p.product_id for p in slate.products), slate.propensities, strict=False)
+        )
+        products = self._dressed(engines, shown, request.visitor_id, now)
+        slate_id = new_id("s")
         response = RecommendResponse(
             request_id=new_id("r"),
-            slate_id=new_id("s"),
+            slate_id=slate_id,
             model_version=engines.release_id,
             degraded=_together(engines.degraded, slate.degraded),
-            products=self._dressed(engines, slate.products, request.visitor_id, now),
+            products=products,
+            sponsored=self.merchandising.served(page, slate_id, products),
             surface=request.surface,
         )
         self._log(
             "recommend", request, response, engines, recent, surface=request.surface, now=now,
-            propensities=slate.propensities,
-            inputs={"policy": self.params.model_dump(include=set(POLICY_KEYS))},
+            propensities=tuple(chances.get(p.product_id, 1.0) for p in products),
+            inputs={
+                "policy": self.params.model_dump(include=set(POLICY_KEYS)), **_inputs(page),
+            },
         )  # fmt: skip
         return response
 
@@ -407,14 +444,23 @@ class Shop:
         engines = self.current.for_visitor(visitor_id)
         now = self._clock(engines).now()
         offers = engines.shown_offers.in_force(visitor_id, now)
-        if visitor_id is not None and offers:
+        scores = self.merchandising.offer_scores(
+            engines, self._known(visitor_id), self._recent(visitor_id),
+            [o.promotion_id for o in offers], now,
+        )  # fmt: skip
+        if scores:
+            offers = [_scored_offer(o, scores.get(o.promotion_id), engines) for o in offers]
+            offers.sort(
+                key=lambda o: (-(o.redeem_probability or 0.0), o.ends_at or "", o.promotion_id)
+            )
+        elif visitor_id is not None and offers:
             known, recent = self._known(visitor_id), self._recent(visitor_id)
             held = sorted(
                 {p for o in offers for p in o.product_ids if p in engines.catalogue.index}
             )
             if held:
-                scores = engines.recommend.affinity(known, recent, held, now=now)
-                liking = dict(zip(held, (float(score) for score in scores), strict=True))
+                found = engines.recommend.affinity(known, recent, held, now=now)
+                liking = dict(zip(held, (float(score) for score in found), strict=True))
 
                 def best(offer: Any) -> float:
                     return max((liking.get(p, 0.0) for p in offer.product_ids), default=0.0)
@@ -495,6 +541,7 @@ class Shop:
                 taken.append(event)
         accepted, duplicates = self.store.append_events(taken)
         new = set(accepted)
+        self.merchandising.observed([e for e in taken if e.event_id in new])
         changed = [e.product for e in taken if isinstance(e, ProductChanged) and e.event_id in new]
         if changed:
             self.upsert(ProductsRequest(products=tuple(changed)))
@@ -565,7 +612,9 @@ class Shop:
                 "slate_id": request.slate_id,
             }
             if change > 0:
-                self.store.append_events([BasketAdd(quantity=change, **about)])
+                added = BasketAdd(quantity=change, **about)
+                self.store.append_events([added])
+                self.merchandising.observed([added])
             elif change < 0 and request.quantity == 0:
                 self.store.append_events([BasketRemove(**about)])
         return self.basket(visitor_id)
@@ -665,6 +714,28 @@ class Shop:
             removed=receipt.removed,
         )
 
+    # -- the commercial team
+
+    def now(self) -> datetime:
+        """Return the shop's time."""
+        return self._clock(self.current.champion).now()
+
+    def preview(self, request: PreviewRequest) -> PreviewResponse:
+        """Say what drafts of rules would change."""
+        engines = self.current.champion
+        return self.merchandising.preview(engines, request, self.now(), self._recent)
+
+    def fill(self, request: FillRequest) -> FillResponse:
+        """Fill a basket within a budget.
+
+        Raises:
+            UnknownProductError: a product that must be in is not in the catalogue.
+        """
+        engines = self.current.for_visitor(request.visitor_id)
+        known = request.model_copy(update={"visitor_id": self._known(request.visitor_id)})
+        recent = self._recent(request.visitor_id)
+        return self.merchandising.fill(engines, known, recent, self._clock(engines).now())
+
     # -- probes
 
     def health(self) -> HealthResponse:
@@ -689,6 +760,45 @@ class Shop:
             now=clock.now().isoformat(),
             degraded=tuple(degraded),
         )
+
+
+def _inputs(page: Page) -> dict[str, Any]:
+    """Return what a replay must know of a page: that more than the engines had a hand in it."""
+    is_plain = not page.is_arranged and not page.wins and page.launched is None
+    return {} if is_plain else {"arranged": True}
+
+
+def _scored_offer(offer: Any, score: tuple[float, float] | None, engines: Engines) -> Any:
+    """Return an offer with its chance of a use, and what that is expected to save."""
+    if score is None:
+        return offer
+    chance, uplift = score
+    saving = saving_of(offer.mechanics, engines, offer.product_ids)
+    return offer.model_copy(
+        update={
+            "redeem_probability": chance, "uplift": uplift,
+            "expected_saving_minor": chance * saving,
+            "reason": "you are likely to use it" if chance >= LIKELY_OFFER else None,
+        }
+    )  # fmt: skip
+
+
+def _most_popular(
+    cards: Sequence[ScoredProduct], shares: Mapping[str, float], segment: str, limit: int
+) -> list[ScoredProduct]:
+    """Return the best sellers of a visitor's segment, with that as their reason."""
+    known = [c for c in {c.product_id: c for c in cards}.values() if c.product_id in shares]
+    best = sorted(known, key=lambda c: (-shares[c.product_id], c.product_id))[:limit]
+    reason = Reason(kind="segment", text=f"Popular among people like you: {segment}")
+    return [
+        c.model_copy(
+            update={
+                "rank": rank, "score": shares[c.product_id], "reasons": (reason,),
+                "origin": ("popularity", "segment"),
+            }
+        )
+        for rank, c in enumerate(best, start=1)
+    ]  # fmt: skip
 
 
 class _Guarded:

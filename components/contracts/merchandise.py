@@ -4,10 +4,11 @@ Money is in minor units; times are aware and judged by the shop's clock; an empt
 means no restriction.
 """
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from components.contracts.launches import LaunchStatus
 from components.contracts.messages import Filters, Message
 from components.contracts.records import Id, Minor
 
@@ -238,3 +239,107 @@ class AllocateResponse(Message):
     expected_cost_minor: float
     optimality_gap: float
     allotments: tuple[Allotment, ...]
+
+
+class Segment(Message):
+    """A group of visitors who buy alike, and what sets it apart."""
+
+    number: int
+    name: str
+    visitors: int
+    share: float
+    spend_minor_a_week: float = 0.0
+    share_of_spend: float = 0.0
+    trips_a_week: float = 0.0
+    lines_a_trip: float = 0.0
+    favourite_day: str = ""
+    bought_reduced: float = 0.0
+    price_sensitivity: float = Field(
+        default=1.0, description="share bought reduced over everybody's; above 1: follows prices"
+    )
+    price_index: float = Field(default=1.0, description="price paid over the type's usual one")
+    categories: tuple[dict[str, Any], ...] = ()
+    people: tuple[dict[str, Any], ...] = ()
+    offers: tuple[dict[str, Any], ...] = ()
+    joined: int | None = Field(default=None, description="since four weeks before")
+    left: int | None = None
+
+
+class SegmentsResponse(Message):
+    """`GET /v1/segments`."""
+
+    request_id: str
+    model_version: str
+    segments: tuple[Segment, ...]
+
+
+class SegmentMembersResponse(Message):
+    """`GET /v1/segments/{number}/visitors`: the export of one segment."""
+
+    request_id: str
+    model_version: str
+    number: int
+    name: str
+    visitors: tuple[Id, ...]
+
+
+class Companion(Message):
+    """A product that goes with another, or stands in for it."""
+
+    product_id: Id
+    title: str
+    price_minor: Minor | None = None
+    currency: str = "USD"
+    lift: float
+
+
+class GoesWithResponse(Message):
+    """`GET /v1/products/{product_id}/goes-with`."""
+
+    request_id: str
+    model_version: str
+    product_id: Id
+    goes_with: tuple[Companion, ...] = ()
+    instead_of: tuple[Companion, ...] = Field(default=(), description="what stands in for it")
+    degraded: tuple[str, ...] = ()
+
+
+class FillRequest(Message):
+    """`POST /v1/basket/fill`: the best basket within a budget, for a visitor or an occasion."""
+
+    visitor_id: Id | None = None
+    budget_minor: Annotated[int, Field(ge=1, le=10**9)]
+    occasion: Annotated[str, Field(max_length=200)] | None = Field(
+        default=None, description="words that the products have to do with, such as `pasta dinner`"
+    )
+    must: Annotated[tuple[Id, ...], Field(max_length=20)] = ()
+    exclude: Annotated[tuple[Id, ...], Field(max_length=200)] = ()
+    filters: Filters | None = None
+    lines: Annotated[int, Field(ge=1, le=50)] = 10
+    per_type: Annotated[int, Field(ge=1, le=10)] = 1
+
+
+class FillResponse(Message):
+    """The filled basket; empty with a reason when no basket keeps the rules."""
+
+    request_id: str
+    model_version: str
+    products: tuple[Companion, ...] = ()
+    cost_minor: int = 0
+    budget_minor: int = 0
+    is_optimal: bool = False
+    considered: int = 0
+    reason: str = ""
+
+
+class LaunchesResponse(Message):
+    """`GET /v1/launches`: what was started and how it goes, newest first."""
+
+    request_id: str
+    launches: tuple[LaunchStatus, ...]
+
+
+class StopRequest(Message):
+    """`POST /v1/launches/{plan_id}/stop`."""
+
+    reason: Annotated[str, Field(max_length=500)] = ""

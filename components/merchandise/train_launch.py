@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from components.contracts.artefacts import Layout, writing_artefact
@@ -82,7 +83,7 @@ def run(params: Params, layout: Layout) -> None:
         packages=("lightgbm", "numpy"),
         metrics=rounded(metrics),
     ) as folder:
-        save(folder, shop, facts, sales, demand_model, audience_model)
+        save(folder, shop, products, facts, sales, demand_model, audience_model)
     write_report(
         layout.reports / "launches.json",
         protocol="Launches (P4): demand range and audience",
@@ -293,6 +294,7 @@ def simulate(section: TrainLaunchParams, *, launches: int = 120) -> dict[str, An
 def save(
     folder: Path,
     shop: ShopData,
+    products: pl.DataFrame,
     facts: ColdFacts,
     sales: Sales,
     demand_model: DemandModel | None,
@@ -315,6 +317,8 @@ def save(
         "product_ids": list(shop.columns.product_ids),
         "launch_weeks": LAUNCH_WEEKS,
         "shift": None,
+        "trips_a_week": trips_a_week(shop),
+        **named_groups(products, facts),
     }
     if demand_model is not None:
         stored["shift"] = demand_model.shift
@@ -323,3 +327,22 @@ def save(
     if audience_model is not None:
         (folder / "audience.txt").write_text(audience_model.booster)
     (folder / "launch.json").write_text(json.dumps(stored))
+
+
+def trips_a_week(shop: ShopData) -> float:
+    """Return how often a visitor comes in a week, over the last 13 weeks."""
+    recent = shop.log.take(shop.log.week > int(shop.log.week.max()) - LAUNCH_WEEKS)
+    trips = len(np.unique(recent.visitor * 100_000 + recent.day - int(recent.day.min())))
+    weeks = int(recent.week.max()) - int(recent.week.min()) + 1
+    return trips / max(len(shop.visitor_ids), 1) / weeks
+
+
+def named_groups(products: pl.DataFrame, facts: ColdFacts) -> dict[str, dict[str, int]]:
+    """Return the dense numbers of types, categories and brands by name, for new products."""
+    rows = products.sort("product_id")
+    kinds = (rows["category"] + " > " + rows["type"].fill_null("")).to_list()
+    return {
+        "types": dict(zip(kinds, facts.type_of.tolist(), strict=True)),
+        "categories": dict(zip(rows["category"], facts.category_of.tolist(), strict=True)),
+        "brands": dict(zip(rows["brand"].fill_null(""), facts.brand_of.tolist(), strict=True)),
+    }

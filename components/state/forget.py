@@ -35,6 +35,9 @@ PERSONAL_TABLES = (
     "orders",
     "keys",
 )
+# Their bodies may list visitors: an audience keeps a digest in the place of a forgotten one, since
+# a list that became empty would mean everybody.
+NAMING_TABLES = ("campaigns", "shop_rules", "launches")
 
 
 class Receipt(Record):
@@ -96,6 +99,8 @@ def forget(connection: Connection, visitor_id: str, *, now: datetime) -> Receipt
         gone = connection.execute(delete(table).where(table.c.visitor_id == visitor_id))
         removed[name] = removed.get(name, 0) + gone.rowcount
     _pseudonymise(connection, tables["audits"], visitor_id, digest)
+    for name in NAMING_TABLES:
+        _rename(connection, tables[name], visitor_id, digest)
     receipt = Receipt(receipt_id=secrets.token_hex(12), digest=digest, at=now, removed=removed)
     connection.execute(delete(TombstoneRow).where(TombstoneRow.digest == digest))
     connection.execute(
@@ -124,6 +129,17 @@ def _pseudonymise(connection: Connection, audits: Table, visitor_id: str, digest
                 subject=digest if row["subject"] == visitor_id else row["subject"],
                 detail=row["detail"].replace(quoted, json.dumps(digest)),
             )
+        )
+
+
+def _rename(connection: Connection, table: Table, visitor_id: str, digest: str) -> None:
+    """Put the digest in the place of an id within the bodies of a table."""
+    quoted = json.dumps(visitor_id, ensure_ascii=False)
+    key = next(iter(table.primary_key.columns))
+    rows = connection.execute(select(key, table.c.body).where(table.c.body.contains(quoted))).all()
+    for name, body in rows:
+        connection.execute(
+            table.update().where(key == name).values(body=body.replace(quoted, json.dumps(digest)))
         )
 
 

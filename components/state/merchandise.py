@@ -1,25 +1,33 @@
-"""Campaigns, sponsored places and the shop's rules, kept in the service's state.
+"""Campaigns, sponsored places, the shop's rules and launches, kept in the service's state.
 
 A click is charged once per place, in one transaction with the check of the budgets: whatever was
 shown at the same time, a campaign never pays more than its budget, nor in a day more than its daily
 one. Nothing here names a visitor.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from sqlalchemy import Connection, delete, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from components.contracts.errors import StateError
+from components.contracts.launches import LaunchStatus
 from components.contracts.merchandise import Campaign, CampaignDay, Placement, ShopRule
-from components.contracts.messages import Message
-from components.state.models import CampaignDayRow, CampaignRow, PlacementRow, RuleRow, to_text
+from components.state.models import (
+    CampaignDayRow,
+    CampaignRow,
+    LaunchRow,
+    LaunchShownRow,
+    PlacementRow,
+    RuleRow,
+    to_text,
+)
 from components.state.store import Store
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=BaseModel)
 DAY_FIELDS = tuple(name for name in CampaignDay.model_fields if name != "day")
 
 
@@ -210,15 +218,95 @@ class MerchandiseState:
             self.store.audit(by, "rule removed", rule_id, before=before.model_dump(mode="json"))
         return True
 
+    # -- launches
+
+    def launch_put(self, status: LaunchStatus, *, by: str) -> None:
+        """Keep a launch; who started or stopped it is audited."""
+        with self.store.together():
+            self._put(LaunchRow, {"plan_id": status.plan.plan_id}, status)
+            self.store.audit(
+                by, f"launch {status.state}", status.plan.plan_id,
+                product_id=status.plan.product_id, reason=status.reason,
+            )  # fmt: skip
+
+    def launches(self) -> list[LaunchStatus]:
+        """Return all launches, the newest first."""
+        query = select(LaunchRow.body).order_by(LaunchRow.at.desc(), LaunchRow.plan_id)
+        return [_read(LaunchStatus, body) for body in self._bodies(query)]
+
+    def launch_change(
+        self, plan_id: str, change: Callable[[LaunchStatus], LaunchStatus | None]
+    ) -> LaunchStatus | None:
+        """Change a launch in one transaction with reading it.
+
+        Args:
+            plan_id: which.
+            change: from what is kept to what shall be kept; None leaves it as it is.
+
+        Returns:
+            What is kept now, or None if there is no such launch or nothing was changed.
+        """
+        with self.store.together(), self.store._writing() as connection:
+            query = select(LaunchRow.body).where(LaunchRow.plan_id == plan_id)
+            if not self.store._is_sqlite:
+                query = query.with_for_update()
+            body = connection.execute(query).scalar()
+            if body is None:
+                return None
+            changed = change(_read(LaunchStatus, body))
+            if changed is None:
+                return None
+            connection.execute(
+                update(LaunchRow)
+                .where(LaunchRow.plan_id == plan_id)
+                .values(body=changed.model_dump_json())
+            )
+            return changed
+
+    def launch_shown(self, plan_id: str, slate_id: str, product_id: str, displaced: float) -> bool:
+        """Keep an exposure, once; false if it was kept before."""
+        statement = (
+            self.store._insert(LaunchShownRow)
+            .values(
+                slate_id=slate_id, product_id=product_id, plan_id=plan_id, displaced=displaced,
+                credited=0.0,
+            )
+            .on_conflict_do_nothing(index_elements=["slate_id", "product_id"])
+            .returning(LaunchShownRow.slate_id)
+        )  # fmt: skip
+        with self.store.together(), self.store._writing() as connection:
+            return connection.execute(statement).first() is not None
+
+    def launch_credit(
+        self, slate_id: str, product_id: str, credit: float
+    ) -> tuple[str, float] | None:
+        """Raise what is credited to an exposure.
+
+        Returns:
+            The plan and what was credited before; None if nothing of a launch was shown there or
+            it has been credited as much already.
+        """
+        here = (LaunchShownRow.slate_id == slate_id) & (LaunchShownRow.product_id == product_id)
+        with self.store.together(), self.store._writing() as connection:
+            row = connection.execute(
+                select(LaunchShownRow.plan_id, LaunchShownRow.credited).where(here)
+            ).first()
+            if row is None or row.credited >= credit:
+                return None
+            connection.execute(update(LaunchShownRow).where(here).values(credited=credit))
+            return row.plan_id, row.credited
+
     def audit(self, *, limit: int = 50) -> list[dict[str, object]]:
-        """Return the newest changes of rules and campaigns, newest first."""
+        """Return the newest changes of rules, campaigns and launches, newest first."""
         kept = self.store.audits(limit=5000)
-        mine = [a for a in kept if str(a["action"]).startswith(("rule ", "campaign "))]
+        mine = [a for a in kept if str(a["action"]).startswith(("rule ", "campaign ", "launch "))]
         return [{**a, "at": a["at"].isoformat()} for a in reversed(mine)][:limit]
 
     # -- parts
 
-    def _put(self, table: type, keys: Mapping[str, str], record: Campaign | ShopRule) -> None:
+    def _put(
+        self, table: type, keys: Mapping[str, str], record: Campaign | ShopRule | LaunchStatus
+    ) -> None:
         row = {**keys, "at": to_text(self.store._now()), "body": record.model_dump_json()}
         try:
             with self.store._writing() as connection:

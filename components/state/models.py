@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0002"
+REVISION = "0003"
 _TIME = String(27)
 _ID = String(128)
 
@@ -217,3 +217,23 @@ class RuleRow(Base):
     rule_id: Mapped[str] = mapped_column(_ID, primary_key=True)
     at: Mapped[str] = mapped_column(_TIME)
     body: Mapped[str] = mapped_column(Text)
+
+
+class LaunchRow(Base):
+    """A started launch plan with its account, in its newest form."""
+
+    __tablename__ = "launches"
+    plan_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    at: Mapped[str] = mapped_column(_TIME)
+    body: Mapped[str] = mapped_column(Text)
+
+
+class LaunchShownRow(Base):
+    """One exposure of a launch: what it displaced, and what has been credited to it."""
+
+    __tablename__ = "launches_shown"
+    slate_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    product_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    plan_id: Mapped[str] = mapped_column(_ID, index=True)
+    displaced: Mapped[float] = mapped_column(Float)
+    credited: Mapped[float] = mapped_column(Float)
