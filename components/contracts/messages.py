@@ -496,6 +496,11 @@ class OperationsResponse(Message):
     figures: tuple[dict[str, Any], ...] = ()
     reports: tuple[str, ...] = ()
     traffic: dict[str, Any] = Field(default_factory=dict)
+    weeks: tuple[dict[str, Any], ...] = ()
+    runs: tuple[dict[str, Any], ...] = ()
+    verdict: dict[str, Any] = Field(default_factory=dict)
+    canary: dict[str, Any] = Field(default_factory=dict)
+    prefect: dict[str, Any] = Field(default_factory=dict)
 
 
 class Proposed(Message):

@@ -518,6 +518,19 @@ def _redemptions(frame: pl.DataFrame, accepted: Tables) -> list[Verdict]:
             )
         },
     )
+    again = (
+        frame.with_row_index("row_number")
+        .sort("visitor_id", "promotion_id", "at")
+        .with_columns(
+            (pl.col("at").diff().over("visitor_id", "promotion_id") > pl.duration(hours=1))
+            .fill_null(True)
+            .alias("ok")
+        )
+        .sort("row_number")["ok"]
+    )
+    verdicts.append(
+        Verdict("not_redeemed_again", "an offer is not redeemed twice within an hour", again)
+    )
     audience = accepted.get("promotion_audience")
     if audience is not None and not audience.is_empty():
         got = audience.select("campaign_id", "visitor_id", pl.lit(True).alias("_got"))

@@ -223,6 +223,108 @@ def _slow_robot(tables: Tables, strength: float, random: np.random.Generator) ->
     }
 
 
+def _orders_again(move: pl.Expr) -> Apply:
+    """Deliver a share of the orders again, all ids new, at another time."""
+
+    def apply(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+        events = tables["events"]
+        orders = events["order_id"].drop_nulls().unique().sort()
+        n = max(1, round(strength * len(orders)))
+        chosen = orders.gather(random.choice(len(orders), size=n, replace=False).tolist())
+        again = events.filter(pl.col("order_id").is_in(chosen.implode())).with_columns(
+            *(pl.col(c) + "-again" for c in ("event_id", "order_id", "session_id")),
+            pl.col("at") + move,
+        )
+        return tables | {"events": pl.concat([events, again])}
+
+    return apply
+
+
+def _target_under_new_ids(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    """Copy purchases of the last weeks back, so that no id gives them away."""
+    events = tables["events"]
+    last = int(events["week"].max())  # type: ignore[arg-type]
+    target = events.filter(pl.col("week") > last - 5)
+    leaked = target.filter(_some(target, strength, random)).with_columns(
+        *(pl.col(c) + "-back" for c in ("event_id", "order_id", "session_id")),
+        pl.col("at") - pl.duration(weeks=10),
+        pl.col("week") - 10,
+    )
+    return tables | {"events": pl.concat([events, leaked])}
+
+
+def _sessions_of_others(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    """Give whole sessions to other visitors: each line still fits its order and session."""
+    events = tables["events"]
+    own = (
+        events.drop_nulls("session_id")
+        .group_by("session_id")
+        .agg(pl.col("visitor_id").first())
+        .sort("session_id")
+    )
+    own = own.filter(_some(own, strength, random))
+    other = own.with_columns(own["visitor_id"].gather(random.permutation(own.height)).alias("new"))
+    moved = events.join(
+        other.select("session_id", "new"), on="session_id", how="left", maintain_order="left"
+    )["new"]
+    return tables | {
+        "events": events.with_columns(pl.coalesce(moved, "visitor_id").alias("visitor_id"))
+    }
+
+
+def _visitors_merged(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    """Book a share of the visitors' events on others."""
+    events = tables["events"]
+    ids = events["visitor_id"].unique().sort()
+    n = max(1, round(strength * len(ids)))
+    order = random.permutation(len(ids))
+    old, other = (ids.gather(part).to_list() for part in (order[:n], order[n : 2 * n]))
+    new = dict(zip(old, other, strict=False))
+    return tables | {"events": events.with_columns(pl.col("visitor_id").replace(new))}
+
+
+def _catalogue_tenfold(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    """Multiply prices of some products and all their variants alike."""
+    products = tables["products"]
+    hit = products.filter(_some(products, strength, random))["product_id"]
+    there = pl.col("product_id").is_in(hit.implode())
+    out = dict(tables)
+    for name in ("products", "variants"):
+        out[name] = tables[name].with_columns(
+            pl.when(there).then(pl.col(c) * 10).otherwise(pl.col(c)).alias(c)
+            for c in ("price_minor", "list_price_minor")
+        )
+    return out
+
+
+def _place_late(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    """Let the clocks of as many places as the strength says run three hours late."""
+    events = tables["events"]
+    places = events["place"].drop_nulls().value_counts().sort(["count", "place"], descending=True)
+    late = pl.col("place").is_in(places["place"].head(int(strength)).implode())
+    moved = pl.when(late).then(pl.col("at") + pl.duration(hours=3)).otherwise(pl.col("at"))
+    return tables | {"events": events.with_columns(moved.alias("at"))}
+
+
+def _counts_of_the_future(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    """Write into the catalogue how often each product is bought in the last weeks."""
+    events, products = tables["events"], tables["products"]
+    last = int(events["week"].max())  # type: ignore[arg-type]
+    sold = events.filter(pl.col("week") > last - 5)["product_id"].value_counts(name="sold")
+    counts = products.join(sold, on="product_id", how="left", maintain_order="left")["sold"]
+    return tables | {
+        "products": products.with_columns(counts.fill_null(0).cast(pl.Int64).alias("rating_count"))
+    }
+
+
+def _redeemed_again(tables: Tables, strength: float, random: np.random.Generator) -> Tables:
+    redeemed = tables["redemptions"]
+    again = redeemed.filter(_some(redeemed, strength, random)).with_columns(
+        pl.col("at") + pl.duration(minutes=1)
+    )
+    return tables | {"redemptions": pl.concat([redeemed, again])}
+
+
 def _mojibake(column: str) -> pl.Expr:
     return pl.col(column) + pl.lit(" crÃ¨me â€“ natÃ¼rel")
 
@@ -370,6 +472,48 @@ CATALOGUE: tuple[Fault, ...] = (
           _set("products", category=pl.lit("Garage > Tyres"))),
     Fault("id_as_number", "schema", "events", (1.0,),
           _whole("events", visitor_id=pl.col("visitor_id").cast(pl.Int64, strict=False))),
+    Fault("orders_again_seconds_later", "key", "events", SHARES,
+          _orders_again(pl.duration(seconds=37))),
+    Fault("orders_again_minutes_later", "key", "events", (0.01, 0.2),
+          _orders_again(pl.duration(minutes=4))),
+    Fault("sessions_of_others", "key", "events", (0.005, 0.01, 0.2), _sessions_of_others),
+    Fault("visitors_merged", "key", "events", (0.01, 0.1), _visitors_merged),
+    Fault("redeemed_twice", "key", "redemptions", (0.01, 0.2), _redeemed_again),
+    Fault("exposures_exchanged", "key", "exposures", (0.01, 0.2),
+          _shuffle("exposures", "product_id")),
+    Fault("paid_tenfold", "money", "events", (0.002, 0.01, 0.2),
+          _set("events", price_minor=pl.col("price_minor") * 10)),
+    Fault("paid_a_fifth_more", "money", "events", (0.01, 0.2, 1.0),
+          _set("events", price_minor=(pl.col("price_minor") * 1.2).cast(pl.Int64))),
+    Fault("paid_for_the_line", "money", "events", (1.0,),
+          _whole("events", price_minor=pl.col("price_minor") * pl.col("quantity"))),
+    Fault("catalogue_prices_tenfold", "money", "products", (0.002, 0.01, 0.2),
+          _catalogue_tenfold),
+    Fault("discounts_hundredfold", "money", "events", (0.01, 0.2),
+          _set("events", discount_minor=pl.col("discount_minor") * 100)),
+    Fault("offers_hundredfold", "money", "promotions", (0.01, 1.0),
+          _set("promotions", mechanics=pl.col("mechanics").str.replace(
+              r'"value": ?(\d+)', '"value": ${1}00'))),
+    Fault("paid_prices_lost", "money", "events", (0.002, 0.01, 0.2),
+          _set("events", price_minor=pl.lit(None, pl.Int64))),
+    Fault("quantities_hundredfold", "range", "events", (0.002, 0.01, 0.2),
+          _set("events", quantity=pl.col("quantity") * 100)),
+    Fault("clock_half_an_hour_late", "time", "events", (0.5,), _skew(hours=True)),
+    Fault("clocks_of_places_late", "time", "events", (1.0, 5.0), _place_late),
+    Fault("times_cut_to_the_day", "time", "events", (0.01, 0.2, 1.0),
+          _set("events", at=pl.col("at").dt.truncate("1d"))),
+    Fault("target_under_new_ids", "leak", "events", (0.02, 0.1, 0.5), _target_under_new_ids),
+    Fault("exposures_a_week_early", "leak", "exposures", (0.1, 1.0),
+          _set("exposures", week=pl.col("week") + 1)),
+    Fault("counts_of_the_future", "leak", "products", (1.0,), _counts_of_the_future),
+    Fault("titles_exchanged", "text", "products", (0.02, 0.2), _shuffle("products", "title")),
+    Fault("categories_exchanged", "text", "products", (0.02, 0.2),
+          _shuffle("products", "category")),
+    Fault("titles_cut_short", "text", "products", (0.02, 0.2),
+          _set("products", title=pl.col("title").str.head(6))),
+    Fault("characters_replaced", "text", "products", (0.02, 0.2),
+          _set("products", title=pl.col("title").str.replace_all("[aeiou]", "?"))),
+    Fault("events_thinned", "volume", "events", (0.01,), _drop_share("events")),
     Fault("clicked_before_shown", "time", "events", (0.01, 0.2),
           _set("events", at=pl.col("at") - pl.duration(hours=2)), "synthetic"),
     Fault("propensity_above_one", "range", "impressions", SHARES,

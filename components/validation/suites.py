@@ -27,6 +27,7 @@ from components.contracts.tables import REQUIRED_TABLES, SPECS
 from components.data.ingest import ACCOUNT_NAME
 from components.data.parquet import conform, empty_table, read_frame, write_frame, write_table
 from components.validation.checks import Measure, Verdict, row_verdicts, structure
+from components.validation.data_docs import write_data_docs
 from components.validation.measures import measure
 from components.validation.page import write_page
 from components.validation.plain import Judge, number_entry, row_entry
@@ -81,6 +82,7 @@ class _Suites:
         self.context = gx.get_context(mode="ephemeral")
         self.context.variables.progress_bars = {"globally": False, "metric_calculations": False}  # type: ignore[assignment]
         self.source = self.context.data_sources.add_pandas("shelfwise")
+        self.results: dict[str, Any] = {}  # of every suite run, for Data Docs
 
     def check(self, name: str, frame: Any, expectations: Sequence[Any]) -> list[dict[str, Any]]:
         """Run one suite on one pandas frame; return GX's own results, in the order given."""
@@ -94,6 +96,7 @@ class _Suites:
         run = definition.run(
             batch_parameters={"dataframe": frame}, result_format={"result_format": "SUMMARY"}
         )
+        self.results[name] = run
         found = {r.expectation_config.meta["name"]: r for r in run.results}  # type: ignore[union-attr,index]
         out = []
         for expectation in expectations:
@@ -485,7 +488,9 @@ def run(params: Params, layout: Layout) -> None:
         own_yardstick=True,
         problems=problems,
         unreadable=unreadable,
+        judge=(suites := _Suites()),
     )
+    write_data_docs(layout.reports / "data_docs", suites.results)
     report = {"source": source} | outcome.report
     write_json(layout.reports / "validation.json", report)
     write_page(layout.reports / "validation.html", report)
