@@ -84,9 +84,8 @@ def test_lost_rows_block_and_a_forgotten_visitors_do_not(shop, profile):
 
 def test_rows_set_aside_are_not_lost_as_well(shop, profile):
     events = shop["events"].with_row_index("n")
-    broken = events.with_columns(
-        pl.when(pl.col("n") % 100 == 0).then(-5).otherwise(pl.col("price_minor")).alias("price_minor")
-    ).drop("n")  # fmt: skip
+    price = pl.when(pl.col("n") % 100 == 0).then(-5).otherwise(pl.col("price_minor"))
+    broken = events.with_columns(price.alias("price_minor")).drop("n")
     found = judged(dict(shop) | {"events": broken}, profile)
     assert "events.rows_kept" not in found["block"]
     assert "events.price_plausible" in found["quarantine"]
