@@ -120,9 +120,7 @@ class Assistant:
         self._locks_lock = threading.Lock()
         self._shelf.refresh()
         if encoder is not None and search is not None:
-            self._meaning.learn(
-                search.head_vectors(), self._lexicon.types | self._lexicon.categories
-            )
+            self._meaning.learn(search.head_vectors, self._lexicon.types | self._lexicon.categories)
         self._shelf.popularity = self._popularity(now())
         self._reduced = self._reduced_now()
 

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -157,7 +157,7 @@ def writing_artefact(
     packages: tuple[str, ...] = (),
     metrics: dict[str, float] | None = None,
     notes: dict[str, str] | None = None,
-) -> Iterator[Path]:
+) -> Generator[Path]:
     """Yield a temporary folder to fill; on success add its manifest and move it to `folder`.
 
     Args:

@@ -55,7 +55,7 @@ swiss:swiss its:its his:his has:has was:was plus:plus ios:ios caches:cache
 headaches:headache aches:ache toothaches:toothache axes:axe veggies:veggie wedgies:wedgie
 berries:berry candies:candy quiches:quiche
 """
-_IRREGULAR = dict(pair.split(":", 1) for pair in _IRREGULAR_PAIRS.split())
+_IRREGULAR = {p.partition(":")[0]: p.partition(":")[2] for p in _IRREGULAR_PAIRS.split()}
 
 
 class Token(NamedTuple):

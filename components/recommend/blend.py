@@ -211,7 +211,7 @@ class WeightedBlend:
             start: generator that begins with weight 0.9; the first one if empty.
         """
         columns = {n[2:]: pool.column(n).astype(np.float64) for n in pool.names if n[:2] == "z."}
-        steps = dict.fromkeys(columns, self.STEPS)
+        steps: dict[str, tuple[float, ...]] = dict.fromkeys(columns, self.STEPS)
         if pool.seen.any():
             columns["seen"], steps["seen"] = pool.seen.astype(np.float64), self.SEEN_STEPS
         self.weights = dict.fromkeys(columns, 0.0)

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -42,9 +43,9 @@ def text_columns(items: pl.DataFrame, *, key: str = "item_id") -> dict[str, str]
             filled = column.drop_nulls()
             if filled.n_unique() == 1:
                 continue
-            words = filled.head(2000).str.count_matches(r"\S+").mean() or 0.0
+            mean: Any = filled.head(2000).str.count_matches(r"\S+").mean()
             distinct = filled.n_unique() / len(filled)
-            if words > 1.2:
+            if (mean or 0.0) > 1.2:
                 out[name] = "text"
             elif distinct < MAX_CATEGORY_SHARE * 2:
                 out[name] = "category"

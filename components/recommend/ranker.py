@@ -146,7 +146,7 @@ class Ranker:
         for booster, weight, part in zip(self.boosters(), self.weights, parts, strict=True):
             at = np.flatnonzero({"own": own, "new": ~own, "all": np.ones_like(own)}[part])
             names = booster.feature_name()
-            columns = [FEATURES.index(name) for name in names]
+            columns = np.array([FEATURES.index(name) for name in names])
             wanted = rows[at] if names == list(FEATURES) else rows[np.ix_(at, columns)]
             if len(wanted):
                 raw = booster.predict(wanted, raw_score=True, num_threads=threads)

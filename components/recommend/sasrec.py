@@ -113,6 +113,7 @@ class SASRec(nn.Module):
         super().__init__()
         self.config = config
         d = config.width
+        self.text: Tensor
         self.identifier = nn.Parameter(torch.randn(config.n_products, d) * d**-0.5)
         if config.text_width:
             if text is None or tuple(text.shape) != (config.n_products, config.text_width):
@@ -122,9 +123,10 @@ class SASRec(nn.Module):
         self.kind = nn.Parameter(torch.zeros(config.kinds, d)) if config.kinds else None
         self.time_gap = nn.Parameter(torch.zeros(config.time_gaps, d)) if config.time_gaps else None
         self.norm_in = nn.LayerNorm(d)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        blocks = [Block(config) for _ in range(config.layers)]
+        self.blocks = nn.ModuleList(blocks)
         self.norm_out = nn.LayerNorm(d)
-        for block in self.blocks:
+        for block in blocks:
             for layer in (block.query_key_value, block.out, block.wide, block.narrow):
                 nn.init.normal_(layer.weight, std=0.5 * d**-0.5)
                 nn.init.zeros_(layer.bias)

@@ -42,8 +42,13 @@ class EventSequences:
 
     def last(self, n: int) -> "EventSequences":
         """Return the last `n` events of each visitor."""
-        parts = (self.items, self.kinds, self.hours, self.steps)
-        return EventSequences(self.visitor_ids, *([row[-n:] for row in part] for part in parts))
+        return EventSequences(
+            self.visitor_ids,
+            items=[row[-n:] for row in self.items],
+            kinds=[row[-n:] for row in self.kinds],
+            hours=[row[-n:] for row in self.hours],
+            steps=[row[-n:] for row in self.steps],
+        )
 
 
 def event_sequences(events: pl.DataFrame, product_ids: Sequence[str]) -> EventSequences:

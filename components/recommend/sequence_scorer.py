@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from components.contracts.errors import ArtefactError
 
-FloatArray = NDArray[np.float32]
+FloatArray = NDArray[np.floating[Any]]
 WEIGHTS_NAME = "sasrec.safetensors"
 
 

@@ -200,7 +200,7 @@ def fit_trees(
     """Fit `n` trees on the chosen rows and return the model's text."""
     import lightgbm
 
-    places = [FEATURES.index(name) for name in columns]
+    places = np.array([FEATURES.index(name) for name in columns])
     at = np.flatnonzero(kept)
     data = lightgbm.Dataset(
         rows.features[np.ix_(at, places)],

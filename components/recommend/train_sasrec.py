@@ -389,10 +389,10 @@ def run(params: Params, layout: Layout) -> None:
     )  # fmt: skip
 
     def validate(current: SASRecRecommender) -> float:
-        side = {name: sample[name] for name in ("kinds", "hours")}
         scores = next_step_ndcg(
-            current, sample["histories"], sample["targets"], remove_seen=False, **side
-        )
+            current, sample["histories"], sample["targets"], remove_seen=False,
+            kinds=sample["kinds"], hours=sample["hours"],
+        )  # fmt: skip
         return float(np.mean(scores))
 
     threads = torch.get_num_threads()

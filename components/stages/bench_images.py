@@ -115,14 +115,14 @@ def run(folder: Path, out: Path) -> None:
         common = np.bincount(labels[inside]).argmax()
         guess[outside] = labels[outside] == common
         scores: dict[tuple[str, float], float] = {}
-        for kind, rows in encoded.items():
+        for kind, vectors in encoded.items():
             for strength in STRENGTHS:
                 scores[(kind, strength)] = _cross_validated(
-                    rows[inside], labels[inside], folds[inside], strength
+                    vectors[inside], labels[inside], folds[inside], strength
                 )
             best = max(STRENGTHS, key=lambda s, kind=kind: (scores[(kind, s)], -s))
-            model = _Classifier(rows[inside], labels[inside], best)
-            right[kind][outside] = model.predict(rows[outside]) == labels[outside]
+            model = _Classifier(vectors[inside], labels[inside], best)
+            right[kind][outside] = model.predict(vectors[outside]) == labels[outside]
         kind, strength = max(scores, key=lambda key: (scores[key], key))
         chosen.append(f"{kind}, {strength:g}")
         model = _Classifier(encoded[kind][inside], labels[inside], strength)

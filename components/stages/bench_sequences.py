@@ -255,8 +255,8 @@ def _encode(texts: Sequence[str], max_tokens: int, cache: Path) -> FloatArray | 
         width = 384
         digest = f"packaged {max_tokens}"
 
-        def encode(self, wanted: Sequence[str]) -> FloatArray:
-            return TextEncoder.from_folder(folder, max_tokens=max_tokens).encode(wanted)
+        def encode(self, texts: Sequence[str]) -> FloatArray:
+            return TextEncoder.from_folder(folder, max_tokens=max_tokens).encode(texts)
 
     return cached_vectors(texts, Lazy(), cache)
 
@@ -353,7 +353,7 @@ def fit_seed(
     vectors = text.vectors if text is not None else None
 
     def validate(current: Any) -> float:
-        wanted = judge_target[:, None]
+        wanted = list(judge_target[:, None])
         return float(np.mean(next_step_ndcg(current, judge_histories, wanted, remove_seen=True)))
 
     transformer.fit(learn, v, text=vectors, validate=validate)
@@ -444,7 +444,7 @@ def _fill(
     heads: IntArray, histories: Sequence[Any], by_count: IntArray, *, remove_seen: bool
 ) -> None:
     """Complete short rankings with the most popular products not yet in them."""
-    for row in np.flatnonzero((heads < 0).any(axis=1)):
+    for row in np.flatnonzero((heads < 0).any(axis=1)).tolist():
         held = heads[row][heads[row] >= 0]
         barred = set(held.tolist())
         if remove_seen:
@@ -522,7 +522,7 @@ def run(
         Path(out), protocol="P2 sequential, leave-one-out", dataset=Path(interactions).parent.name,
         split="last product test, last but one validation, the rest train; full ranking",
         cut_off="none: leave-one-out", n=0 if predict_only else len(file.sequences),
-        seed=seeds[0], rows=rows, settings=settings.model_dump(), **cold,
+        seed=next(iter(seeds)), rows=rows, settings=settings.model_dump(), **cold,
         **({} if committed else cost),
     )  # fmt: skip
     if committed:

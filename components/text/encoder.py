@@ -197,16 +197,17 @@ def torch_threads(threads: int) -> Iterator[None]:
     import torch
 
     before, fixed = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    filled = torch.utils.deterministic.fill_uninitialized_memory
+    switches: Any = torch.utils.deterministic  # its properties carry no types
+    filled = switches.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # costs time, and reads none
+    switches.fill_uninitialized_memory = False  # costs time, and reads none
     try:
         yield
     finally:
         torch.set_num_threads(before)
         torch.use_deterministic_algorithms(fixed)
-        torch.utils.deterministic.fill_uninitialized_memory = filled
+        switches.fill_uninitialized_memory = filled
 
 
 class TextEncoder(_Batched):
@@ -309,7 +310,7 @@ class TextEncoder(_Batched):
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=dropout,
             pad_token_id=0,
-            attn_implementation="eager",
+            attn_implementation="eager",  # pyright: ignore[reportCallIssue]  # read by the base class
         )
         return cls(
             BertModel(config, add_pooling_layer=False).eval(), tokenizer, max_tokens=max_tokens

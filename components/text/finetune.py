@@ -31,6 +31,7 @@ from components.text.heads import CategoryHead, class_weights
 from components.text.losses import info_nce
 from components.text.normalise import tokens
 from components.text.pairs import (
+    Part,
     ProductWords,
     TextPairs,
     bought_together,
@@ -335,10 +336,11 @@ def prepare(
     n_query = max(1, settings.steps) * round(settings.batch_size * settings.query_share)
     n_product = max(1, settings.steps) * settings.batch_size
     made = []
-    for part, kept, n_asked, n_bought in (
+    parts: tuple[tuple[Part, Any, int, int], ...] = (
         ("train", ~own, n_query, n_product),
         ("valid", own, _VALIDATION_PAIRS, _VALIDATION_PAIRS),
-    ):
+    )
+    for part, kept, n_asked, n_bought in parts:
         asked = generated_pairs(
             catalogue, n_asked, seed=settings.seed, popularity=popularity, part=part
         )
