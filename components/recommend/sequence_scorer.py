@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from components.contracts.errors import ArtefactError
 
-FloatArray = NDArray[np.floating[Any]]
+FloatArray = NDArray[np.float32]
 WEIGHTS_NAME = "sasrec.safetensors"
 
 
@@ -131,7 +131,7 @@ class SequenceScorer:
     def _block(self, x: FloatArray, at: str, age_log: FloatArray, hidden: Any) -> FloatArray:
         w, heads = self.weights, int(self.config["heads"])
         b, t, d = x.shape
-        y = _norm(x, w[at + "norm_attention.weight"], w[at + "norm_attention.bias"])
+        y: Any = _norm(x, w[at + "norm_attention.weight"], w[at + "norm_attention.bias"])
         joint = y @ w[at + "query_key_value.weight"].T + w[at + "query_key_value.bias"]
         q, k, v = (
             joint.reshape(b, t, 3, heads, d // heads)[:, :, part].transpose(0, 2, 1, 3)
@@ -184,7 +184,7 @@ def _norm(x: FloatArray, weight: FloatArray, bias: FloatArray) -> FloatArray:
     return centred / np.sqrt(variance + np.float32(1e-5)) * weight + bias
 
 
-def _softmax(logits: FloatArray, hidden: Any) -> FloatArray:
+def _softmax(logits: Any, hidden: Any) -> Any:
     logits = np.where(hidden, np.float32(-np.inf), logits)
     share = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return share / share.sum(axis=-1, keepdims=True)
