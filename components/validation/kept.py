@@ -64,6 +64,7 @@ AMOUNT_LIMITS = {
     "stock": ((100.0, 0.0005),),
     "rating_count": ((10.0, 0.05), (1.9, 0.3)),
 }
+SILENT = (1.0, 0.0005)  # for a column in which every row had one value
 # Shares of rows that may be gone while their visitor is not.
 MAY_GO: Mapping[str, float] = {
     "products": 0.01, "variants": 0.01, "visitors": 0.05, "promotions": 0.01, "relations": 0.1,
@@ -225,7 +226,10 @@ def _moved(
     """Count amounts that moved by a factor."""
     pairs = [(a, b) for a, b in zip(then, now, strict=False) if a is not None and b is not None]
     worst, text = 0.0, ""
-    for factor, share in AMOUNT_LIMITS.get(column, FACTORS):
+    rules = AMOUNT_LIMITS.get(column, FACTORS)
+    if len({a for a, _ in pairs}) == 1:  # a column that said nothing says something now
+        rules = (*rules, SILENT)
+    for factor, share in rules:
         far = [
             (a, b)
             for a, b in pairs

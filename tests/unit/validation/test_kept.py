@@ -54,6 +54,15 @@ def test_values_exchanged_among_rows_block(shop, profile, table, column, share):
     assert f"{table}.rows_unchanged" in found["block"]
 
 
+def test_a_count_that_was_never_filled_is_not_filled_from_the_future(profile, shop):
+    silent = dict(shop) | {"products": shop["products"].with_columns(rating_count=pl.lit(0))}
+    before = make_profile(silent)
+    filled = silent["products"].with_columns(rating_count=pl.int_range(pl.len()) % 4)
+    found = judged(silent | {"products": filled}, before)
+    assert "products.rating_count_steady" in found["block"]
+    assert judged(silent, before)["block"] == []
+
+
 def test_a_corrected_title_is_a_remark_at_most(shop, profile):
     first = pl.col("product_id") == shop["products"]["product_id"][0]
     better = shop["products"].with_columns(
