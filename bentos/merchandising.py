@@ -62,7 +62,7 @@ from components.merchandise.ramp import (
     shown,
 )
 from components.merchandise.sponsored import AuctionPolicy, Bid, Win, run_auction
-from components.recommend.engine import read_session
+from components.recommend.engine import NO_LOG, read_session
 from components.recommend.history import Log, day_of
 from components.recommend.segments import SegmentModel
 from components.recommend.slate import Rule
@@ -820,20 +820,21 @@ class Merchandising:
 
         Raises:
             UnknownProductError: the catalogue does not hold the product.
-            ServiceError: the release has no planner, or no purchases.
+            ServiceError: the release has no planner.
         """
         product = engines.catalogue.get(request.product_id)
         planner, store = self.models(engines).planner, engines.recommend.history_store
-        if planner is None or store is None:
+        if planner is None:
             raise ServiceError("the release has no launch planner; run `make pipeline`.")
-        gone = frozenset(v for v in store.visitor_ids if self.store.forgotten_at(v) is not None)
+        visitors = store.visitor_ids if store is not None else ()
+        gone = frozenset(v for v in visitors if self.store.forgotten_at(v) is not None)
         return planner.plan(
             new_id("l"),
             product,
             request,
-            log=store.log,
+            log=store.log if store is not None else NO_LOG,
             log_ids=engines.recommend.product_ids,
-            visitor_ids=store.visitor_ids,
+            visitor_ids=visitors,
             titles={p: one.title for p, one in engines.catalogue.products.items()},
             without=gone,
         )

@@ -26,7 +26,7 @@ from components.contracts.messages import (
     TurnRequest,
     TurnResponse,
 )
-from ui import cards, operations, panels, searches
+from ui import cards, merchandising, operations, panels, searches
 from ui.acts import Acts, without_spans
 from ui.client import Client
 from ui.panels import Said
@@ -475,6 +475,21 @@ def build(client: Client | None = None) -> gr.Blocks:
             "", elem_id="sw-searches", js_on_load=_script("act.js"), apply_default_css=False
         )
 
+        desk_state = gr.State(merchandising.Desk)
+        trade = gr.HTML(
+            "", elem_id="sw-trade", js_on_load=_script("act.js"), apply_default_css=False
+        )
+
+        def desk_page(desk: merchandising.Desk) -> str:
+            try:
+                return _wrap(merchandising.page(service, desk))
+            except ShelfwiseError:
+                return ""  # the board above says that the service does not answer
+
+        def work(desk: merchandising.Desk, event: gr.EventData) -> tuple[merchandising.Desk, str]:
+            after = merchandising.run(service, desk, dict(event._data or {}))
+            return after, desk_page(after)
+
         def look() -> str:
             try:
                 return _wrap(operations.page(service.operations(), api_url=service.url))
@@ -502,6 +517,12 @@ def build(client: Client | None = None) -> gr.Blocks:
         demo.load(look, None, board, show_progress="hidden", api_visibility="private")
         demo.load(listen, None, said, show_progress="hidden", api_visibility="private")
         said.click(decide, None, said, show_progress="hidden", api_visibility="private")
+        demo.load(desk_page, [desk_state], trade, show_progress="hidden", api_visibility="private")
+        for event in (trade.click, trade.submit):
+            event(
+                work, [desk_state], [desk_state, trade], show_progress="hidden",
+                api_visibility="private",
+            )  # fmt: skip
     return demo
 
 

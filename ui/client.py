@@ -11,9 +11,22 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import httpx
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from components.contracts.errors import ServiceError, UnknownProductError
+from components.contracts.launches import LaunchPlan, LaunchRequest, LaunchStatus
+from components.contracts.merchandise import (
+    Campaign,
+    CampaignReport,
+    CampaignsResponse,
+    LaunchesResponse,
+    PreviewRequest,
+    PreviewResponse,
+    RulesResponse,
+    SegmentsResponse,
+    ShopRule,
+    StopRequest,
+)
 from components.contracts.messages import (
     BasketResponse,
     BasketSetRequest,
@@ -22,7 +35,6 @@ from components.contracts.messages import (
     ExplainRequest,
     ExplainResponse,
     ForgetResponse,
-    Message,
     OperationsResponse,
     PreferenceRequest,
     ProductsRequest,
@@ -46,7 +58,7 @@ from components.contracts.messages import (
 )
 from components.contracts.records import Product
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M", bound=BaseModel)
 
 
 def service_url() -> str:
@@ -80,7 +92,7 @@ class Client:
         self._http.close()
 
     def _send(
-        self, method: str, path: str, body: Message | None = None, **params: Any
+        self, method: str, path: str, body: BaseModel | None = None, **params: Any
     ) -> httpx.Response:
         content = None if body is None else body.model_dump_json(exclude_none=True)
         headers = {"Content-Type": "application/json"} if content is not None else None
@@ -101,7 +113,7 @@ class Client:
         raise ServiceError(detail)
 
     def _ask(
-        self, kind: type[M], method: str, path: str, body: Message | None = None, **params: Any
+        self, kind: type[M], method: str, path: str, body: BaseModel | None = None, **params: Any
     ) -> M:
         response = self._send(method, path, body, **params)
         try:
@@ -217,6 +229,60 @@ class Client:
     def visitors(self, *, limit: int = 8) -> list[str]:
         """GET ids of visitors that the release knows."""
         return self._send("GET", "/v1/visitors", limit=limit).json()["visitors"]
+
+    def campaigns(self) -> CampaignsResponse:
+        """GET /v1/campaigns."""
+        return self._ask(CampaignsResponse, "GET", "/v1/campaigns")
+
+    def campaign_put(self, campaign: Campaign) -> CampaignReport:
+        """PUT /v1/campaigns/{id}."""
+        path = f"/v1/campaigns/{quote(campaign.campaign_id, safe='')}"
+        return self._ask(CampaignReport, "PUT", path, campaign)
+
+    def campaign_remove(self, campaign_id: str) -> None:
+        """DELETE /v1/campaigns/{id}."""
+        self._send("DELETE", f"/v1/campaigns/{quote(campaign_id, safe='')}")
+
+    def rules(self) -> RulesResponse:
+        """GET /v1/rules."""
+        return self._ask(RulesResponse, "GET", "/v1/rules")
+
+    def rule_put(self, rule: ShopRule) -> ShopRule:
+        """PUT /v1/rules/{id}."""
+        return self._ask(ShopRule, "PUT", f"/v1/rules/{quote(rule.rule_id, safe='')}", rule)
+
+    def rule_remove(self, rule_id: str) -> None:
+        """DELETE /v1/rules/{id}."""
+        self._send("DELETE", f"/v1/rules/{quote(rule_id, safe='')}")
+
+    def preview(self, request: PreviewRequest) -> PreviewResponse:
+        """POST /v1/rules/preview."""
+        return self._ask(PreviewResponse, "POST", "/v1/rules/preview", request)
+
+    def segments(self) -> SegmentsResponse:
+        """GET /v1/segments."""
+        return self._ask(SegmentsResponse, "GET", "/v1/segments")
+
+    def launches(self) -> LaunchesResponse:
+        """GET /v1/launches."""
+        return self._ask(LaunchesResponse, "GET", "/v1/launches")
+
+    def launch_plan(self, request: LaunchRequest) -> LaunchPlan:
+        """POST /v1/launches/plan."""
+        return self._ask(LaunchPlan, "POST", "/v1/launches/plan", request)
+
+    def launch_start(self, plan: LaunchPlan) -> LaunchStatus:
+        """POST /v1/launches."""
+        return self._ask(LaunchStatus, "POST", "/v1/launches", plan)
+
+    def launch_stop(self, plan_id: str, reason: str = "") -> LaunchStatus:
+        """POST /v1/launches/{id}/stop."""
+        path = f"/v1/launches/{quote(plan_id, safe='')}/stop"
+        return self._ask(LaunchStatus, "POST", path, StopRequest(reason=reason))
+
+    def now(self) -> str:
+        """Return the shop's time, as the probe tells it."""
+        return str(self._send("GET", "/healthz").json().get("now", ""))
 
     def operations(self) -> OperationsResponse:
         """GET /v1/operations."""

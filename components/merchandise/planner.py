@@ -270,6 +270,9 @@ class LaunchPlanner:
         self, facts: ColdFacts, item: int, week: int, log: Log, n: int, notes: list[str]
     ) -> FloatArray:
         """Return (B,) scores of households."""
+        if not n:
+            notes.append("No household is known: nobody can be told.")
+            return np.zeros(0, dtype=np.float32)
         launches = Launches(np.array([item]), np.zeros(0, np.int64), (), log, week)
         features = content_features(launches, facts, n, np.arange(n))
         if self.base.audience is None:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from components.contracts.artefacts import Layout
+from tests.service.commerce import write_commerce
 from tests.service.conftest import HOSTILE, ROOT, Served, free_port, write_release
 
 # Chromium talks to nobody by itself, so that any request outside is the page's own.
@@ -25,12 +26,21 @@ QUIET = [
     "--disable-features=OptimizationHints,MediaRouter,Translate,AutofillServerCommunication",
 ]
 
+SERVICES: dict[str, str] = {}  # a shop's address to its service's
+
+
+@pytest.fixture(scope="session")
+def shop_service(shop_url):
+    """Address of the service behind the shop."""
+    return SERVICES[shop_url]
+
 
 @pytest.fixture(scope="session")
 def shop_url(tmp_path_factory, chromium):
     """Address of a shop with its service."""
     layout = Layout(tmp_path_factory.mktemp("checkout"))
     write_release(layout.artefacts, title=HOSTILE)
+    write_commerce(layout)
     state = tmp_path_factory.mktemp("state")
     running = Served(layout, state)
     port = free_port()
@@ -59,6 +69,7 @@ def shop_url(tmp_path_factory, chromium):
                     break
             except httpx.HTTPError:
                 time.sleep(0.3)
+        SERVICES[url] = running.url
         yield url
     finally:
         if page is not None:
