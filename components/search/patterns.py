@@ -35,8 +35,10 @@ def money(name: str) -> str:
 UNIT_AHEAD = "|".join(
     sorted((re.escape(u) for u in UNITS if u not in ("pound", "pounds")), key=len, reverse=True)
 )
-# What may not follow an amount that is to be a price.
-NO_UNIT = rf"(?!\s*-?\s*(?:{UNIT_AHEAD}|stars?|star|星|%|packs?|pk|hours?|reviews?)(?![a-z]))"
+# What may not follow an amount that is to be a price, unless it carries a sign ("$8 in stock").
+NO_UNIT = rf"(?!\s*-?\s*(?!in[ -]stock)(?:{UNIT_AHEAD}|stars?|star|星|%|packs?|pk|hours?|reviews?)(?![a-z]))"
+UNSIGNED = rf"(?(as)|{NO_UNIT})"
+UNSIGNED_RANGE = rf"(?(bs)|{UNSIGNED})"
 STRICT_MAX = r"under|below|less than|cheaper than|lower than|beneath|smaller than|fewer than|<(?!=)"
 LOOSE_MAX = (
     r"up to|at most|no more than|not more than|max(?:imum)?(?: of)?|not over|within|<=|not above"
@@ -46,19 +48,19 @@ MIN = r"over|above|more than|at least|min(?:imum)?(?: of)?|starting (?:at|from)|
 PRICE_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE))
     for kind, pattern in (
-        ("range", rf"(?:price[ds]? )?(?:between|from)\s+{money('a')}\s*(?:and|to|-|–)\s*{money('b')}{NO_UNIT}"),
+        ("range", rf"(?:price[ds]? )?(?:between|from)\s+{money('a')}\s*(?:and|to|-|–)\s*{money('b')}{UNSIGNED_RANGE}"),
         ("range", rf"(?<![\w.]){money('a')}\s*(?:到|至|~|－|—)\s*{money('b')}(?:之间|左右)?"),
-        ("signed_range", rf"(?<![\w.]){money('a')}\s*(?:-|–|to)\s*{money('b')}{NO_UNIT}"),
-        ("around", rf"(?:around|about|roughly|approximately|circa|~)\s*{money('a')}{NO_UNIT}"),
+        ("signed_range", rf"(?<![\w.]){money('a')}\s*(?:-|–|to)\s*{money('b')}{UNSIGNED_RANGE}"),
+        ("around", rf"(?:around|about|roughly|approximately|circa|~)\s*{money('a')}{UNSIGNED}"),
         ("around_zh", rf"{money('a')}\s*(?:左右|上下)"),
         ("below_zh", rf"(?:低于|少于|不到|小于|便宜过|低過)\s*{money('a')}"),
         ("most_zh", rf"(?:不超过|不高于|最多|至多|不要超过|别超过|预算)\s*(?:是|在)?\s*{money('a')}"),
         ("least_zh", rf"(?:超过|高于|多于|大于|至少|不低于|最少)\s*{money('a')}"),
         ("most_zh", rf"(?<![\w.]){money('a')}\s*(?:以下|以内|之内|内|封顶)"),
         ("least_zh", rf"(?<![\w.]){money('a')}\s*(?:以上|起)"),
-        ("below", rf"(?:price[ds]? |costs? |costing |for )?(?:{STRICT_MAX})\s*{money('a')}{NO_UNIT}"),
-        ("most", rf"(?:price[ds]? |costs? |costing |for )?(?:{LOOSE_MAX})\s*{money('a')}{NO_UNIT}"),
-        ("least", rf"(?:price[ds]? |costs? |costing )?(?:{MIN})\s*{money('a')}{NO_UNIT}"),
+        ("below", rf"(?:price[ds]? |costs? |costing |for )?(?:{STRICT_MAX})\s*{money('a')}{UNSIGNED}"),
+        ("most", rf"(?:price[ds]? |costs? |costing |for )?(?:{LOOSE_MAX})\s*{money('a')}{UNSIGNED}"),
+        ("least", rf"(?:price[ds]? |costs? |costing )?(?:{MIN})\s*{money('a')}{UNSIGNED}"),
         ("most", rf"(?<![\w.]){money('a')}\s*(?:or less|or under|or cheaper|max(?:imum)?|tops|at most)\b"),
         ("least", rf"(?<![\w.]){money('a')}\s*(?:or more|and up|and above|and over|\+)(?=\W|$)"),
     )

@@ -155,3 +155,18 @@ def test_the_category_meant_has_a_probability():
     parsed = read("kids cereal")
     assert parsed.category == "Cereal"
     assert 0.5 < parsed.category_confidence <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("milk under $4 in stock", 399),
+        ("milk under 4 in stock", 399),
+        ("milk at most $4 in red", 400),
+        ("milk between $2 and $4 in stock", 400),
+        ("cable under 4 in", None),
+        ("milk under 4 oz", None),
+    ],
+)
+def test_a_unit_behind_an_amount_is_told_from_a_word(query, expected):
+    assert read(query).filters.price_max == expected
