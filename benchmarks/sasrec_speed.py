@@ -1,8 +1,11 @@
-"""CPU seconds per epoch: this project's sequential Transformer beside two plain references.
+"""CPU seconds per epoch: this project's sequential Transformer beside plain references.
 
 Run: OMP_NUM_THREADS=1 python -m benchmarks.sasrec_speed --interactions F --out R.json [--share .1]
+    [--recbole PYTHON]
 
-All three have the same width, layers, heads and data, on one thread. References:
+All have the same width, layers, heads and data, on one thread. References:
+- `recbole`: RecBole's own SASRec, in the environment whose interpreter is named by `--recbole`
+  (`python -m venv V && V/bin/pip install recbole`); see `benchmarks/recbole_epoch.py`.
 - `prefix_ce`: what RecBole's SASRec does: every prefix is a training row padded to 50 events, full
   softmax at its last place, fresh logits, 2,048 rows a step.
 - `position_bce`: the original's recipe: whole sequences padded to 50, one drawn negative per place,
@@ -11,6 +14,9 @@ Each is timed on a share of its steps, after two steps of warm-up, and scaled to
 """
 
 import argparse
+import json
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -129,11 +135,30 @@ def ours(sequences, n_products: int, width: int, layers: int, heads: int, share:
     return (time.process_time() - begun) / wanted * total
 
 
+def recbole(
+    python: Path, sequences, n_products: int, width: int, layers: int, heads: int, share: float
+) -> float:
+    """Time RecBole's SASRec in its own environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        held, shape = Path(folder) / "sequences.npz", Path(folder) / "shape.json"
+        cuts = np.cumsum([len(part) for part in sequences])[:-1]
+        np.savez(held, items=np.concatenate(sequences), cuts=cuts)
+        write_json(shape, {"width": width, "layers": layers, "heads": heads, "share": share,
+                           "products": n_products})  # fmt: skip
+        driver = Path(__file__).with_name("recbole_epoch.py")
+        done = subprocess.run(
+            [str(python), str(driver), str(held), str(shape)],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+    return float(json.loads(done.stdout.strip().splitlines()[-1])["seconds"])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--interactions", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--recbole", type=Path, help="interpreter of RecBole's environment")
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--heads", type=int, default=2)
@@ -146,6 +171,9 @@ def main() -> None:
         kind.__name__: round(kind(sequences, file.n_products, *shape), 1)
         for kind in (ours, prefix_ce, position_bce)
     }
+    if arguments.recbole is not None:
+        found = recbole(arguments.recbole, sequences, file.n_products, *shape)
+        seconds["recbole"] = round(found, 1)
     write_json(
         arguments.out,
         {
