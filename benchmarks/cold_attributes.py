@@ -29,8 +29,6 @@ HALF_LIFE_DAYS = 182.0
 FEW = 0.05  # lines a product without sales counts with
 STRENGTHS = (0.25, 0.5, 1.0)
 SETTINGS = tuple((damping, strength) for damping in (300.0, 5000.0) for strength in STRENGTHS)
-    (damping, strength) for damping in (300.0, 5000.0) for strength in (0.25, 0.5, 1.0)
-)
 
 
 def main() -> None:
