@@ -197,6 +197,8 @@ class TrainSasrecParams(Section):
     heads: Positive = 4
     dropout: Share = 0.2
     id_dropout: Share = 0.1
+    text_dropout: Share = 0.0
+    mask: Share = 0.0
     text_width: Positive = 64
     time_gaps: Annotated[int, Field(ge=0)] = 12
     frequency: bool = False

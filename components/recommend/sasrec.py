@@ -26,6 +26,8 @@ class SASRecConfig:
         dropout: share of activations dropped in training.
         id_dropout: share of input events whose identifier vector is hidden in training, so that
             the model learns to read products it knows by text only.
+        text_dropout: likewise of the text vector, so that it does not lean on texts alone.
+        mask: share of input events hidden altogether in training: a gap in what was seen.
         text_width: E, dimensions of the product text vectors; 0 without text.
         kinds: number of event kinds given as input; 0 without.
         time_gaps: number of buckets of time since the previous event; 0 without.
@@ -38,6 +40,8 @@ class SASRecConfig:
     heads: int = 2
     dropout: float = 0.2
     id_dropout: float = 0.0
+    text_dropout: float = 0.0
+    mask: float = 0.0
     text_width: int = 0
     kinds: int = 0
     time_gaps: int = 0
@@ -163,6 +167,12 @@ class SASRec(nn.Module):
         if self.training and config.id_dropout and config.text_width:
             drop = torch.rand(items.shape) < config.id_dropout
             x = x - F.embedding(known, self.identifier) * drop.unsqueeze(-1)
+        if self.training and config.text_dropout and config.text_width:
+            drop = torch.rand(items.shape) < config.text_dropout
+            said = F.embedding(known, self.text) @ self.text_projection
+            x = x - said * drop.unsqueeze(-1)
+        if self.training and config.mask:
+            x = x * (torch.rand(items.shape) >= config.mask).unsqueeze(-1)
         if self.kind is not None and kinds is not None:
             x = x + self.kind[kinds]
         if self.time_gap is not None and time_gaps is not None:

@@ -58,6 +58,8 @@ class SASRecRecommender:
         heads: int = 4,
         dropout: float = 0.3,
         id_dropout: float = 0.1,
+        text_dropout: float = 0.0,
+        mask: float = 0.0,
         text_width: int = 64,
         kinds: int = 0,
         time_gaps: int = 0,
@@ -67,8 +69,9 @@ class SASRecRecommender:
         """Keep the shape and the way of training: see `SASRecConfig` and `TrainOptions`."""
         self.shape = {
             "width": width, "layers": layers, "heads": heads, "dropout": dropout,
-            "id_dropout": id_dropout, "text_width": text_width, "kinds": kinds,
-            "time_gaps": time_gaps, "frequency": frequency,
+            "id_dropout": id_dropout, "text_dropout": text_dropout, "mask": mask,
+            "text_width": text_width, "kinds": kinds, "time_gaps": time_gaps,
+            "frequency": frequency,
         }  # fmt: skip
         self.options = options or TrainOptions()
         self.model: SASRec | None = None
@@ -375,7 +378,8 @@ def run(params: Params, layout: Layout) -> None:
     held_kinds = past["kind"].n_unique()
     recommender = SASRecRecommender(
         width=section.width, layers=section.layers, heads=section.heads, dropout=section.dropout,
-        id_dropout=section.id_dropout, text_width=section.text_width,
+        id_dropout=section.id_dropout, text_dropout=section.text_dropout, mask=section.mask,
+        text_width=section.text_width,
         kinds=len(EVENT_KINDS) if held_kinds > 1 else 0, time_gaps=section.time_gaps,
         frequency=section.frequency,
         options=TrainOptions(

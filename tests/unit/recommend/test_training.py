@@ -258,3 +258,22 @@ def test_scoring_alone_or_together_is_the_same():
         assert together[row] == pytest.approx(recommender.score([history])[0], abs=1e-5)
     assert np.all(together[-1] == 0)
     assert isinstance(recommender.scorer, SequenceScorer)
+
+
+def test_masked_events_and_hidden_texts_change_training_alone():
+    text = torch.eye(6, 4)
+    items = torch.tensor([[0, 1, 2, 3]])
+    for way in ({"mask": 1.0}, {"text_dropout": 1.0}):
+        torch.manual_seed(1)
+        model = SASRec(SASRecConfig(6, width=8, dropout=0.0, text_width=4, **way), text)
+        with torch.no_grad():
+            model.text_projection.normal_()
+        model.eval()
+        seen = model(items)
+        model.train()
+        hidden = model(items)
+        assert not torch.allclose(seen, hidden)
+        if "mask" in way:  # nothing is left to tell one history from another
+            torch.testing.assert_close(hidden, model(items.flip(1)))
+        else:  # what is left is the identifiers
+            torch.testing.assert_close(hidden, model.eval()(items, table=model.identifier))
