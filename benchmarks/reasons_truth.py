@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--artefacts", type=Path, default=Path("artefacts"))
     parser.add_argument("--out", type=Path, default=Path("reports/reasons_truth.json"))
-    parser.add_argument("--visitors", type=int, default=100)
+    parser.add_argument("--visitors", type=int, default=40)
     parser.add_argument("--cards", type=int, default=3, help="places looked at per visitor")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
