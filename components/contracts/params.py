@@ -85,6 +85,9 @@ class MutateParams(Section):
     every_visitor: Annotated[
         int, Field(ge=1, description="keep every so many-th visitor, and all products")
     ] = 20
+    strengths: Annotated[
+        int | None, Field(ge=1, description="tried per fault, the strongest ones; null: all")
+    ] = None
 
 
 class CatalogueParams(Section):

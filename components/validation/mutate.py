@@ -15,7 +15,13 @@ import numpy as np
 import polars as pl
 
 from components.contracts.artefacts import Layout, write_json
-from components.contracts.params import IngestParams, Params, SyntheticSource, ValidateParams
+from components.contracts.params import (
+    IngestParams,
+    MutateParams,
+    Params,
+    SyntheticSource,
+    ValidateParams,
+)
 from components.data import synthetic
 from components.data.parquet import write_table
 from components.validation.faults import CATALOGUE, Fault
@@ -78,12 +84,12 @@ def inject(
     tables: Mapping[str, pl.DataFrame],
     before: Profile,
     params: ValidateParams,
-    seed: int,
+    settings: MutateParams,
 ) -> list[dict[str, Any]]:
     """Inject one fault at each of its strengths and judge the tables."""
     rows = []
-    for number, strength in enumerate(fault.strengths):
-        random = np.random.default_rng([seed, number])
+    for number, strength in list(enumerate(fault.strengths))[-(settings.strengths or 0) :]:
+        random = np.random.default_rng([settings.seed, number])
         mutated = fault.apply(dict(tables), strength, random)
         outcome = validate_tables(mutated, params, before=before, judge=PlainJudge())
         rows.append(verdict_on(fault.name, fault.group, fault.table, strength, fault.shop, outcome))
@@ -171,7 +177,7 @@ def run(params: Params, layout: Layout) -> None:
     for fault in CATALOGUE:
         tables, before = shops[fault.shop]
         if fault.table in tables:
-            rows += inject(fault, tables, before, limits, params.mutate.seed)
+            rows += inject(fault, tables, before, limits, params.mutate)
     rows += damaged_files(made, limits)
     weeks = weeks_alone(whole, make_profile(whole), limits)
     write_json(layout.reports / REPORT_NAME, summary(rows, clean, weeks, real, params.mutate.seed))

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 SMALL: dict[str, dict[str, object]] = {
     "ingest": {"source": "synthetic"},
     "split": {"valid_from_week": None, "test_from_week": None, "min_purchases": 3},
+    "mutate": {"strengths": 1},
     "pretrain": {"init": "scratch", "width": 32, "vocabulary": 800, "steps": 20},
     "finetune": {"steps": 20, "batch_size": 16},
     "train_sasrec": {"width": 16, "epochs": 2, "max_events": 50, "seconds": 30.0},
