@@ -75,7 +75,11 @@ def load_parts(folder: Path) -> Parts:
         catalogue=catalogue,
         search=search,
         recommend=recommend,
-        classify=part("classifier", lambda: IntentClassifier.load(folder).classify, lambda: None),
+        classify=part(
+            "classifier",
+            lambda: IntentClassifier.load(folder, getattr(search.encoder, "encode", None)).classify,
+            lambda: None,
+        ),
         offers=Offers(read_offers(folder)),
         data_end=datetime.fromisoformat(clock["data_end"]),
         currency=catalogue.get(catalogue.ids[0]).currency if len(catalogue) else "USD",

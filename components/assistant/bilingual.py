@@ -212,7 +212,7 @@ CHINESE_WORDS: dict[str, str] = {
     "按价格": "sort by price", "从低到高": "cheapest first", "从高到低": "most expensive first", "排序": "sort", "有货": "in stock", "现货": "in stock", "库存": "stock",
     "个": " ", "双": " ", "件": " ", "款": " ", "台": " ", "只": " ", "瓶": " ", "包": " ", "副": " ", "盒": " ", "条": " ", "些": " ", "把": " ", "了": " ", "吧": " ",
     "要": "want", "是": "is", "有": "have", "到": "to", "在": " ", "里": " ", "呀": " ", "啊": " ", "能": "can", "会": " ", "想": "want", "就": " ", "也": " ",
-    "便宜点": "cheaper", "便宜": "cheap", "贵": "expensive", "好用": "good", "最": "most", "换": "change", "尺码": "size", "颜色": "color", "牌子": "brand", "品牌": "brand",
+    "岁": " years old ", "个人玩": " players ", "人玩": " players ", "便宜点": "cheaper", "便宜": "cheap", "贵": "expensive", "好用": "good", "最": "most", "换": "change", "尺码": "size", "颜色": "color", "牌子": "brand", "品牌": "brand",
     # money
     "欧元": " eur ", "美元": " usd ", "美金": " usd ", "英镑": " gbp ", "日元": " jpy ", "日圆": " jpy ", "人民币": " cny ", "块钱": " cny ", "元钱": " cny ", "元": " cny ", "块": " cny ", "美刀": " usd ",
     # colours

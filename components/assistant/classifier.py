@@ -1,6 +1,7 @@
-"""Intent classifier: hashed word and character n-grams into a softmax regression.
+"""Intent classifier: a sentence's vector and its hashed n-grams into a softmax regression.
 
-Used where no rule matches. Light enough for every request: one sparse product, no model server. The
+Used where no rule matches. The encoder that also serves search gives the vector, so that a wording
+nobody wrote down lies near those that were; without an encoder the n-grams decide alone. The
 weights are an npz file; the classifier of small shops is trained from the same utterances in
 memory.
 """
@@ -8,7 +9,7 @@ memory.
 import functools
 import json
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,12 @@ from scipy import optimize, sparse
 
 from components.assistant.language import stems_of
 from components.contracts.artefacts import read_manifest
+from components.contracts.errors import ArtefactError
 
 ARTEFACT = "train_classifier"
 WIDTH = 4096
+MEANING = 2.0  # length of the sentence's vector beside the n-grams' length of 1
+Encode = Callable[[Sequence[str]], Any]
 FloatArray = NDArray[np.float64]
 
 
@@ -53,10 +57,18 @@ def matrix_of(texts: Sequence[str]) -> Any:
 class IntentClassifier:
     """Softmax regression over hashed n-grams."""
 
-    def __init__(self, labels: Sequence[str], weights: FloatArray) -> None:
-        """Hold labels and weights (WIDTH + 1, n labels); the last row is the intercept."""
+    def __init__(
+        self, labels: Sequence[str], weights: FloatArray, encode: Encode | None = None
+    ) -> None:
+        """Hold labels, weights (WIDTH + D + 1, n labels) and the encoder of D; intercepts last."""
         self.labels = tuple(labels)
         self.weights = weights
+        self.encode = encode
+
+    @property
+    def width(self) -> int:
+        """D, the width of the sentence's vector that the weights expect; 0 without an encoder."""
+        return len(self.weights) - WIDTH - 1
 
     @classmethod
     def fit(
@@ -64,6 +76,7 @@ class IntentClassifier:
         texts: Sequence[str],
         intents: Sequence[str],
         *,
+        encode: Encode | None = None,
         penalty: float = 1e-4,
         iterations: int = 120,
     ) -> "IntentClassifier":
@@ -72,12 +85,18 @@ class IntentClassifier:
         Args:
             texts: glossed utterances.
             intents: their labels.
+            encode: texts to (n, D) unit vectors; None = n-grams alone.
             penalty: weight of the squared norm.
             iterations: at most so many.
         """
         labels = sorted(set(intents))
         index = {label: i for i, label in enumerate(labels)}
-        x = sparse.hstack([matrix_of(texts), np.ones((len(texts), 1))]).tocsr()
+        meaning = np.zeros((len(texts), 0))
+        if encode is not None:
+            meaning = MEANING * np.asarray(encode(list(texts)), np.float64)
+        width = WIDTH + meaning.shape[1]
+        ones = np.ones((len(texts), 1))
+        x = sparse.hstack([matrix_of(texts), sparse.csr_matrix(meaning), ones]).tocsr()
         used = np.flatnonzero(np.asarray(abs(x).sum(axis=0)).ravel())
         x = x[:, used]
         target = np.zeros((len(texts), len(labels)))
@@ -102,13 +121,16 @@ class IntentClassifier:
             method="L-BFGS-B",
             options={"maxiter": iterations},
         )
-        weights = np.zeros((WIDTH + 1, len(labels)))
+        weights = np.zeros((width + 1, len(labels)))
         weights[used] = found.x.reshape(len(used), len(labels))
-        return cls(labels, weights)
+        return cls(labels, weights, encode)
 
     def probabilities(self, text: str) -> dict[str, float]:
         """Return the chance of each intent."""
-        logits = self.weights[WIDTH].copy()
+        logits = self.weights[-1].copy()
+        if self.encode is not None and self.width:
+            vector = np.asarray(self.encode([text[:400]])[0], np.float64)
+            logits += MEANING * vector @ self.weights[WIDTH:-1]
         for column, value in features_of(text).items():
             logits += value * self.weights[column]
         exponent = np.exp(logits - logits.max())
@@ -127,25 +149,29 @@ class IntentClassifier:
         (folder / "labels.json").write_text(json.dumps(list(self.labels)), encoding="utf-8")
 
     @classmethod
-    def load(cls, artefacts: Path) -> "IntentClassifier":
-        """Read `artefacts/train_classifier`.
+    def load(cls, artefacts: Path, encode: Encode | None = None) -> "IntentClassifier":
+        """Read `artefacts/train_classifier`, made with the same encoder as `encode`.
 
         Raises:
-            ArtefactError: absent, half-written or altered since it was made.
+            ArtefactError: absent, half-written or altered since it was made, or made with an
+                encoder while none is here.
         """
         folder = artefacts / ARTEFACT
         read_manifest(folder)
         labels = json.loads((folder / "labels.json").read_text(encoding="utf-8"))
         with np.load(folder / "classifier.npz", allow_pickle=False) as file:
-            return cls(labels, file["weights"].astype(np.float64))
+            model = cls(labels, file["weights"].astype(np.float64), encode)
+        if model.width and encode is None:
+            raise ArtefactError(f"{folder}: made with an encoder, and there is none here.")
+        return model
 
 
-@functools.lru_cache(maxsize=1)
-def default_classifier() -> Any:
+@functools.lru_cache(maxsize=2)
+def default_classifier(encode: Encode | None = None) -> Any:
     """Return `classify` of a classifier trained in memory, once, for shops without artefacts."""
     from components.assistant.utterances import utterances
 
-    pairs = list(utterances(2000, seed=7))
+    pairs = list(utterances(1500, seed=7))
     return IntentClassifier.fit(
-        [t for t, _ in pairs], [i for _, i in pairs], iterations=60
+        [t for t, _ in pairs], [i for _, i in pairs], encode=encode, iterations=60
     ).classify

@@ -13,6 +13,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from rapidfuzz import process
@@ -34,6 +35,7 @@ from components.assistant.synonyms import (
     USES,
     VERBS,
 )
+from components.assistant.thesaurus import heads_after, is_noun, same_as, wider_than
 from components.contracts.commands import Constraint
 from components.contracts.records import Product
 
@@ -202,6 +204,17 @@ _NEED_NOT = re.compile(
 )
 
 
+_AGE = re.compile(
+    r"\b(?:aged?|age of|turn(?:s|ing|ed)?)\s+(\d{1,2})\b|\b(\d{1,2})\s*(?:years?\s+olds?|yrs? old|yo|year)\b"
+)
+
+
+@lru_cache(maxsize=64)
+def _counted(what: str) -> re.Pattern[str]:
+    people = "|people|persons?|of us|friends|adults|kids|children" if what in ("player", "person", "people", "guest") else ""
+    return re.compile(rf"\b(\d{{1,3}})\s+(?:{re.escape(what)}s?{people})\b")
+
+
 @dataclass(frozen=True)
 class Reading:
     """What a message says about products.
@@ -243,6 +256,7 @@ class _Facet:
     value: bool | str
     parts: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    wider: bool = False  # the words name something that is only a kind of this
 
 
 @dataclass
@@ -271,6 +285,8 @@ class Lexicon:
     categories: set[str] = field(default_factory=set)
     _fuzzy: list[str] = field(default_factory=list)
     _seen: set[tuple[str, str]] = field(default_factory=set)
+    _called: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    _kind_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     @classmethod
     def from_products(
@@ -301,6 +317,14 @@ class Lexicon:
         for length in range(2, min(6, len(title)) + 1):
             self._chinese_ends[title[-length:]].add(kind)
 
+    def _learn_other_names(self, kind: str) -> None:
+        """Remember what else a kind is called, and what it is a kind of."""
+        name = " ".join(stems_of(kind.partition(",")[0]))
+        for other in same_as(name):
+            self._called[other].add(kind)
+        for wide in wider_than(name):
+            self._kind_of[wide].add(kind)
+
     def _put(self, text: str, facet: _Facet) -> None:
         phrase = stems_of(text)
         if not phrase or len(phrase) > _LONGEST or len(text) > 60:
@@ -323,6 +347,8 @@ class Lexicon:
             self.categories.add(level)
         if product.type:
             self._put(product.type, _Facet("type", product.type))
+            if product.type not in self.types:
+                self._learn_other_names(product.type)
             self.types.add(product.type)
             head = stems_of(product.type)
             if head:
@@ -399,7 +425,38 @@ class Lexicon:
             types = {t for t in self.heads[phrase[1]] if phrase[0] in stems_of(t)}
             if types:
                 return [_Facet("type", sorted(types)[0], tuple(sorted(types)))]
-        return []
+        return self._by_other_name(phrase)
+
+    def _by_other_name(self, phrase: Phrase) -> list[_Facet]:
+        """Return the kinds that a thesaurus says a phrase may mean; nothing for everyday words."""
+        name = " ".join(phrase)
+        if not name.isascii() or any(w.isdigit() for w in phrase):
+            return []
+        if len(phrase) == 1 and (
+            name in self.words or name in COMMON_WORDS or name in _SUPERLATIVE_WORDS or len(name) < 3
+        ):
+            return []
+        kinds = self._called.get(name) or {
+            str(f.value) for other in same_as(name) for f in self._kinds_named(other)
+        }
+        completed = heads_after(name)
+        if not kinds and len(completed) <= 2:  # "jigsaw" is short for one thing, "power" for many
+            kinds = {str(f.value) for o in completed for f in self._kinds_named(o)}
+        if kinds:
+            return [_Facet("type", sorted(kinds)[0], tuple(sorted(kinds)))]
+        for other in wider_than(name):
+            found = self._kinds_named(other)
+            if found:
+                return [replace(found[0], wider=True)]
+        kinds = self._kind_of.get(name, set())
+        return [_Facet("type", sorted(kinds)[0], tuple(sorted(kinds)))] if kinds else []
+
+    def _kinds_named(self, name: str) -> list[_Facet]:
+        """Return types and categories of exactly this name."""
+        found = self.phrases.get(tuple(name.split()), ())
+        kinds = [f for f in found if f.field in ("type", "category")]
+        types = self.heads.get(name) if not kinds and " " not in name else None
+        return kinds or ([_Facet("type", sorted(types)[0], tuple(sorted(types)))] if types else [])
 
     def knows(self, word: str) -> bool:
         """Whether a stem is a word of this catalogue or of everyday language."""
@@ -410,6 +467,7 @@ class Lexicon:
             or word in ANTONYMS
             or word in COLOR_WORDS
             or word in _SUPERLATIVE_WORDS
+            or is_noun(word)
         )
 
     def correct(self, word: str) -> str | None:
@@ -479,7 +537,7 @@ class Lexicon:
                     (match.start(), Constraint(field="rating", op="min", values=(value,)))
                 )
                 taken.append(match.span())
-        for start, constraint, span in self._numeric(text, free):
+        for start, constraint, span in [*self._bounds(text, free), *self._numeric(text, free)]:
             constraints.append((start, constraint))
             taken.append(span)
         money = read_money(
@@ -538,6 +596,11 @@ class Lexicon:
                 merged.append(meant)
                 terms = [t for t in terms if t not in used]
                 head = ()
+        quality, used = self._quality(text, terms, merged)
+        if quality is not None:
+            merged.append(quality)
+            terms = [t for t in terms if t not in used]
+            head = tuple(h for h in head if h not in used)
         return Reading(
             constraints=tuple(merged),
             sort=sort,
@@ -565,6 +628,44 @@ class Lexicon:
         among = self.types if field_name == "type" else self.categories
         values = tuple(n for n in names if n in among)
         return Constraint(field=field_name, values=values), unknown
+
+    def _quality(
+        self, text: str, terms: Sequence[str], said: Sequence[Constraint]
+    ) -> tuple[Constraint | None, set[str]]:
+        """Read "that can go in the washing machine" as the quality that it describes."""
+        left = self.booleans - {c.field for c in said}
+        places = [t for t in tokens_of(text) if t.is_word and t.stem in terms]
+        if not self.meaning or not left or not places or len(places) > 5:
+            return None, set()
+        phrase = text[places[0].start : places[-1].end]
+        if len(phrase.split()) > 8 or _NOT.search(text[: places[0].start]):
+            return None, set()
+        names = self.meaning.qualities(phrase, left)
+        if not names:
+            return None, set()
+        return Constraint(field=names[0], values=(True,)), {t.stem for t in places}
+
+    def _bounds(
+        self, text: str, free: Callable[[int, int], bool]
+    ) -> list[tuple[int, Constraint, tuple[int, int]]]:
+        """Read "for a five-year-old", "for 6 players": the product's own limits must include it."""
+        found = []
+        for name in sorted(self.numeric):
+            parts = name.casefold().split("_")
+            bound = next((b for b in ("min", "max") if b in parts), None)
+            if bound is None or len(parts) != 2:
+                continue
+            about = stem(next(p for p in parts if p != bound))
+            pattern = _AGE if about == "age" else _counted(about)
+            match = pattern.search(text)
+            if match is None or not free(*match.span()):
+                continue
+            number = int(next(g for g in match.groups() if g is not None))
+            op = "max" if bound == "min" else "min"
+            found.append(
+                (match.start(), Constraint(field=name, op=op, values=(number,)), match.span())
+            )
+        return found
 
     def _head(self, text: str, terms: Sequence[str]) -> tuple[str, ...]:
         """Return the word that says what is wanted: the last content word before "for", "in", "with"."""
@@ -599,7 +700,7 @@ class Lexicon:
                 continue
             names = [
                 n for n in sorted(self.numeric)
-                if single in UNIT_WORDS.get(n.rsplit("_", 1)[-1].casefold(), ()) or unit in UNIT_WORDS.get(n.rsplit("_", 1)[-1].casefold(), ())
+                if stem(n) == single or single in UNIT_WORDS.get(n.rsplit("_", 1)[-1].casefold(), ()) or unit in UNIT_WORDS.get(n.rsplit("_", 1)[-1].casefold(), ())
             ]  # fmt: skip
             if not names:
                 continue
@@ -774,6 +875,7 @@ class Lexicon:
                     and token.text not in STOPWORDS
                     and token.stem not in STOPWORDS
                     and not (token.text.isdigit() and len(token.text) < 4)
+                    and not re.fullmatch(r"x\d{1,3}|\d{1,3}x", token.text)
                 ):
                     if scope is not None and scope[0] == "not" and token.stem not in _IDLE:
                         out.append(
@@ -808,6 +910,8 @@ class Lexicon:
                 out.extend((token.start, c) for c in self._constraints(facets, negative, said))
                 if facet.others:
                     loose[str(facet.value)] = facet.others
+                if facet.wider and not negative:  # whether it is there at all, its words must say
+                    terms.extend(t.stem for t in fixed[i : i + length])
             if following == "free":
                 i += 1
             if scope is not None:
@@ -872,7 +976,7 @@ class Lexicon:
             marks = {t.text for t in span if not t.is_word}
             if not (span[0].is_word and span[-1].is_word) or marks - {","} or len(piece) > _LONGEST:
                 continue
-            if length == 1 and piece[0].text in STOPWORDS and piece[0].stem not in self.phrases:
+            if length == 1 and piece[0].text in STOPWORDS and (piece[0].stem,) not in self.phrases:
                 continue
             phrase = tuple(t.stem for t in piece)
             if marks:  # only a name of the catalogue itself may hold a comma

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from components.assistant.bilingual import CHINESE_PATTERNS, CHINESE_WORDS
+from components.assistant.thesaurus import chinese_thing
 from components.data.words import stem as singular
 
 MAX_CHARACTERS = 2000
@@ -124,19 +125,49 @@ def chinese_number(text: str) -> int | None:
     return total + section + tail
 
 
-@lru_cache(maxsize=1)
-def _chinese_words() -> tuple[re.Pattern[str], dict[str, str]]:
-    keys = sorted(CHINESE_WORDS, key=lambda word: (-len(word), word))
-    return re.compile("|".join(re.escape(key) for key in keys)), CHINESE_WORDS
-
-
 @lru_cache(maxsize=16)
-def _with_named(
-    named: tuple[tuple[str, str], ...],
-) -> tuple[re.Pattern[str], dict[str, str]]:
-    words = {**CHINESE_WORDS, **dict(named)}
-    keys = sorted(words, key=lambda word: (-len(word), word))
-    return re.compile("|".join(re.escape(key) for key in keys)), words
+def _words_with(named: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    return {**CHINESE_WORDS, **dict(named)}
+
+
+_LONGEST_CHINESE = 20
+
+
+def _translated(text: str, words: Mapping[str, str]) -> str:
+    """Replace Chinese words from left to right, the longest first; ours before the dictionary's.
+
+    A word of the dictionary must be longer than any of ours that begins there. What is left over
+    between words is looked up once more, down to two characters.
+    """
+    out: list[str] = []
+    rest = ""
+    at = 0
+
+    def leave(run: str) -> None:
+        place = 0
+        while place < len(run):
+            thing = chinese_thing(run, place, least=2)
+            out.append(f" {thing[1]} " if thing else run[place])
+            place += thing[0] if thing else 1
+
+    while at < len(text):
+        own = next(
+            (n for n in range(min(_LONGEST_CHINESE, len(text) - at), 0, -1)
+             if text[at : at + n] in words),
+            0,
+        )  # fmt: skip
+        thing = chinese_thing(text, at, least=max(3, own + 1)) if _HAN.match(text[at]) else None
+        if not own and thing is None:
+            rest += text[at]
+            at += 1
+            continue
+        leave(rest)
+        rest = ""
+        length, english = thing if thing is not None else (own, words[text[at : at + own]])
+        out.append(f" {english} ")
+        at += length
+    leave(rest)
+    return "".join(out)
 
 
 def gloss(text: str, named: Mapping[str, str] | None = None) -> str:
@@ -157,8 +188,7 @@ def gloss(text: str, named: Mapping[str, str] | None = None) -> str:
         return text
     for pattern, template in CHINESE_PATTERNS:
         text = re.sub(pattern, template, text)
-    pattern, words = _chinese_words() if not named else _with_named(tuple(sorted(named.items())))
-    text = pattern.sub(lambda match: f" {words[match.group()]} ", text)
+    text = _translated(text, _words_with(tuple(sorted((named or {}).items()))))
 
     def number(match: re.Match[str]) -> str:
         value = chinese_number(match.group())
@@ -219,6 +249,11 @@ def digits_for_words(text: str) -> str:
     text = re.sub(
         r"\b(one|two|three|four|five|six|seven|eight|nine|a)\s+hundred\b(?:\s+and\s+)?",
         lambda m: str((1 if m.group(1) == "a" else NUMBER_WORDS[m.group(1)]) * 100),
+        text,
+    )
+    text = re.sub(
+        r"\b(a|one|two|three|four|five|\d{1,3}) thousand\b",
+        lambda m: str((number_of(m.group(1)) or 1) * 1000),
         text,
     )
     words = "|".join(word for word in NUMBER_WORDS if word not in ("one", "hundred"))

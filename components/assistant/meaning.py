@@ -22,7 +22,10 @@ Encode = Callable[[Sequence[str]], Any]
 MEANT = 0.6  # likeness from which a kind is taken as meant
 SURE = 0.5  # likeness from which a product answers a description
 NEAR = 0.36  # likeness from which a product is worth showing as the nearest
+DESCRIBED = 0.55  # likeness from which words describe a quality
+APART = 0.1  # by so much the quality meant must be likelier than any other
 BESIDE = 0.05  # kinds this close to the best are meant as well
+FAINT = 0.1  # likeness that still orders what is shown where nothing answers
 LARGEST = 3000  # products whose texts are encoded here; beyond, the search engine ranks
 
 
@@ -72,7 +75,9 @@ class Meaning:
             return ()
         return tuple(listed[i] for i in order if likeness[i] >= max(MEANT, best - BESIDE))
 
-    def nearest(self, phrase: str, products: Sequence[Product]) -> dict[str, float]:
+    def nearest(
+        self, phrase: str, products: Sequence[Product], *, least: float = NEAR
+    ) -> dict[str, float]:
         """Return likeness in [0, 1] of a phrase to products, those worth showing only."""
         if self._encode is None or not phrase.strip() or not 0 < len(products) <= LARGEST:
             return {}
@@ -80,8 +85,21 @@ class Meaning:
         return {
             p.product_id: float(x)
             for p, x in zip(products, likeness, strict=True)
-            if float(x) >= NEAR
+            if float(x) >= least
         }
+
+    def qualities(self, phrase: str, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the qualities (names of yes-or-no attributes) that a phrase describes, best first."""
+        listed = sorted(set(names))
+        if self._encode is None or not listed or not phrase.strip():
+            return ()
+        plain = [name.replace("_", " ") for name in listed]
+        likeness = self.vectors(plain) @ self.vectors([phrase[:200]])[0]
+        order = np.argsort(-likeness, kind="stable")
+        best = float(likeness[order[0]])
+        if best < DESCRIBED or (len(order) > 1 and best - likeness[order[1]] < APART):
+            return ()
+        return (listed[order[0]],)
 
 
 def text_of(product: Product) -> str:

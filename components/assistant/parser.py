@@ -17,7 +17,7 @@ from components.assistant import rules
 from components.assistant.context import Context
 from components.assistant.grounding import Reading
 from components.assistant.language import digits_for_words, gloss, is_chinese, stem, tokens_of
-from components.assistant.meaning import SURE
+from components.assistant.meaning import APART, SURE
 from components.assistant.money import read_money, to_home
 from components.assistant.references import Pointed, References
 from components.assistant.safety import addresses_machine, asks_about_others, safe_words
@@ -125,7 +125,7 @@ class _Turn:
     ) -> None:
         self.c = context
         self.state = context.state
-        self.text = digits_for_words(context.text)
+        self.text = _plain(digits_for_words(context.text))
         self.refs: References = context.references()
         self.chinese = is_chinese(context.raw)
         self._classify = classify
@@ -173,7 +173,7 @@ class _Turn:
             return self.out(*amended)
         if rules.NO.match(bare):
             rest = re.sub(
-                r"^(?:no|nope|nah|wait|sorry|stop|hold on|cancel)\b[\s,.!]*(?:thanks?|thank you)?[\s,.!]*",
+                r"^(?:(?:no|nope|nah|wait|sorry|stop|hold on|cancel)\b[\s,.!]*)+(?:thanks?|thank you)?[\s,.!]*",
                 "",
                 bare,
             )
@@ -202,7 +202,14 @@ class _Turn:
         ):
             if pattern.search(bare) and not self.asks_more(bare, pattern):
                 return self.out(Converse.model_validate({"about": about}))
-        if self.state.last_kind == "profile_view" and _ERASE.search(bare):
+        if self.state.last_kind == "profile_view" and (
+            _ERASE.search(bare)
+            or (
+                rules.intent_of(bare) in ("basket_remove", "basket_clear")
+                and not (self.reading.constraints or "basket" in bare or "cart" in bare)
+                and len(bare.split()) <= 10
+            )
+        ):
             return self.out(ForgetMe())
         if (
             self.state.last_kind == "basket_set"
@@ -222,6 +229,9 @@ class _Turn:
         limited = self.relimit()
         if limited is not None:
             return self.out(*limited)
+        measured = self.measured()
+        if measured is not None:
+            return self.out(*measured)
         pieces = rules.clauses(text)
         if len(pieces) > 1:
             several = self.several(pieces)
@@ -230,17 +240,22 @@ class _Turn:
         intent = rules.intent_of(text)
         origin: Origin = "rules"
         confidence = 1.0
+        guess = ""
+        if self._classify is not None and (intent is None or intent in _LOOSELY_WORDED):
+            guess, confidence = self._classify(text)
+        if intent in _LOOSELY_WORDED and self.overruled(intent, guess, confidence):
+            intent = None
         commands = self.by_intent(intent, text, self.reading) if intent else None
+        if commands is None and intent is None and self.is_sure(guess, confidence):
+            commands = self.by_guess(guess, text)
+            origin = "classifier" if commands is not None else "rules"
         if commands is None:
             commands = self.about_products()
-        if commands is None and self._classify is not None:
-            guess, confidence = self._classify(text)
-            if confidence >= self._least:
-                origin = "classifier"
-                if guess == "out_of_scope":
-                    commands = [OutOfScope(reason="topic")]
-                elif guess not in ("search", "refine"):
-                    commands = self.by_intent(guess, text, self.reading)
+        if commands is None and guess and confidence >= self._least:
+            commands = self.by_guess(guess, text, strictly=False)
+            origin = "classifier" if commands is not None else "rules"
+        if origin == "rules":
+            confidence = 1.0
         if commands is None:
             origin, confidence = "rules", 0.5
             commands = (
@@ -249,6 +264,40 @@ class _Turn:
                 else [Clarify(about="what")]
             )
         return replace(self.out(*commands), origin=origin, confidence=confidence)
+
+    def is_sure(self, guess: str, confidence: float) -> bool:
+        """Whether the classifier may speak before the message is taken as a search."""
+        if guess in ("", "search", "refine", "greeting", "preference"):
+            return False
+        if self.reading.names_kind and guess not in _ABOUT_THINGS:
+            return False
+        return confidence >= (_SURE_WITH_KIND if self.reading.names_kind else _SURE)
+
+    def overruled(self, intent: str, guess: str, confidence: float) -> bool:
+        """Whether the classifier hears a search where a loosely worded rule heard an act."""
+        if guess in _ABOUT_THE_VISITOR and intent != guess:
+            return confidence >= _SURE_WITH_KIND and not self.reading.names_kind
+        acts = re.search(r"\b(?:add|basket|cart|trolley|take|buy|order|put)\b", self.text)
+        loose = intent in ("basket_add", "bundle")
+        return loose and guess in ("search", "refine") and confidence >= _SURE and acts is None
+
+    def by_guess(self, guess: str, text: str, *, strictly: bool = True) -> list[Any] | None:
+        """Return the commands of a guessed intent; none where it would only ask back.
+
+        Args:
+            guess: the classifier's intent.
+            text: the message.
+            strictly: leave it to the search where the guess finds nothing to act on.
+        """
+        if guess in ("search", "refine"):
+            return None
+        if guess == "out_of_scope":
+            content = self.reading.names_kind or self.reading.constraints
+            return None if content else [OutOfScope(reason="topic")]
+        commands = self.by_intent(guess, text, self.reading)
+        asks = commands is not None and all(isinstance(c, Clarify) for c in commands)
+        says = self.reading.terms or self.reading.constraints
+        return None if strictly and asks and says else commands
 
     def out(self, *commands: Any) -> Parse:
         return Parse(tuple(commands), reading=self.reading)
@@ -289,6 +338,20 @@ class _Turn:
         if self.state.last_kind == "details" or near or re.search(r"\bother\b", piece):
             return [Details(product_id=target)]
         return None
+
+    def measured(self) -> list[Any] | None:
+        """Read "and the better rated?" after a comparison: the same products by another measure."""
+        text = self.text.strip(" .!?")
+        if self.state.last_kind != "compare" or len(self.state.compared) < 2:
+            return None
+        if len(text.split()) > 9 or self.reading.names_kind or not _COMPARATIVE.match(text):
+            return None
+        if rules.intent_of(text) not in (None, "details", "recommend", "reviews"):
+            return None
+        by, prefer = self.criterion(text, self.reading)
+        if by is None:
+            return None
+        return [Compare(product_ids=self.state.compared[:6], by=by, prefer=prefer)]
 
     def price_alone(self) -> int | None:
         """Read a message that is a number and fillers, where a price limit is in force."""
@@ -1097,7 +1160,25 @@ class _Turn:
                         quantity=self.part_quantity(piece),
                     )
                 )
-        return parts[:8]
+        return self.coherent(parts[:8])
+
+    def coherent(self, parts: list[Part]) -> list[Part]:
+        """Of a part that may be several kinds keep those of a category that another part has."""
+        where = self.c.lexicon.categories_of_type
+        sets = []
+        for part in parts:
+            kinds = [c for c in part.constraints if c.field == "type" and c.op == "is"]
+            sets.append({cat for c in kinds for v in c.values for cat in where.get(str(v), {})})
+        out = []
+        for n, part in enumerate(parts):
+            others = {cat for m, cats in enumerate(sets) if m != n for cat in cats}
+            kept = []
+            for c in part.constraints:
+                near = tuple(v for v in c.values if others & set(where.get(str(v), {})))
+                narrow = c.field == "type" and c.op == "is" and 0 < len(near) < len(c.values)
+                kept.append(c.model_copy(update={"values": near}) if narrow else c)
+            out.append(part.model_copy(update={"constraints": tuple(kept)}))
+        return out
 
     def part_quantity(self, piece: str) -> int:
         found = re.match(
@@ -1310,7 +1391,7 @@ class _Turn:
             cleaned,
         )
         how_many = re.search(
-            r"\b(?:remove|take (?:out|off|away)?|delete|drop)\s+(?:just |only )?(one|\d{1,3})(?: of| from| (?!one\b)\w+)",
+            r"\b(?:remove|take(?: out| off| away)?|delete|drop)\s+(?:just |only )?(one|\d{1,3})(?: of| from| (?!one\b)\w+)",
             digits_for_words(text),
         )
         found = self.targets(cleaned, pool=ids, counted=False)
@@ -1387,12 +1468,10 @@ class _Turn:
                 return None if not re.search(r"\bquantity\b", text) else [Clarify(about="quantity")]
         if options_only and not (explicit and explicit.product_ids):
             return None
+        priced = any(c.field == "price" for c in reading.constraints) and _MONEY.search(text)
         if any(
             c.field == "size" and number in [str(v) for v in c.values] for c in reading.constraints
-        ) or (
-            any(c.field == "price" for c in reading.constraints)
-            and not re.search(r"quantity", text)
-        ):
+        ) or (priced and "quantity" not in text):
             return self.change_variant(text, reading)
         cleaned = re.sub(
             r"\b(?:to|=)?\s*-?\d+\b|\bquantity(?: of)?\b|\b(?:make|change|set|update|increase|reduce|only|just)\b",
@@ -1503,7 +1582,7 @@ class _Turn:
         targets = self.targets(cleaned)
         if not targets:
             own = self.read(cleaned)
-            pointed = self.point(cleaned, own)
+            pointed = self.focused(text, own) or self.point(cleaned, own)
             if not re.search(r"[a-z\u3400-\u9fff]", cleaned) and not pointed.product_ids:
                 pointed = self.refs.pronoun()
             if pointed.unknown is not None:
@@ -1534,6 +1613,8 @@ class _Turn:
                 found = self.in_catalogue(own)
                 if not found and own.terms:
                     found = self.by_words(own)
+                if len(found) > 1 and own.terms:
+                    found = self.likeliest(cleaned, found)
                 is_act = is_act or (definite and len(found) == 1)
                 if not is_act and (own.names_kind or own.terms or own.constraints):
                     return None
@@ -1597,6 +1678,29 @@ class _Turn:
             )
             out.append(BasketSet(product_id=product_id, quantity=count, options=options, adds=True))
         return out
+
+    def focused(self, text: str, reading: Reading) -> Pointed | None:
+        """Read "it, in grey": the one product in focus, where the options said are its own."""
+        if len(self.state.focus) != 1 or not re.search(r"\b(?:it|this one|that one)\b", text):
+            return None
+        product = self.c.shelf.products.get(self.state.focus[0])
+        if product is None or reading.names_kind or not reading.constraints:
+            return None
+        named = {n for v in product.variants for n in v.options}
+        if any(c.field not in named for c in reading.constraints):
+            return None
+        if fit(product, [c for c in reading.constraints if c.op == "is"])[1]:
+            return None
+        return Pointed((product.product_id,), "focus", True)
+
+    def likeliest(self, phrase: str, ids: list[str]) -> list[str]:
+        """Keep the one product that a phrase describes better than the others, if one stands out."""
+        products = [self.c.shelf.products[i] for i in ids[:40]]
+        like = self.c.shelf.meaning.nearest(phrase, products, least=0.0)
+        order = sorted(like, key=lambda i: (-like[i], i))
+        if len(order) > 1 and like[order[0]] >= SURE and like[order[0]] - like[order[1]] >= APART:
+            return order[:1]
+        return ids
 
     def by_words(self, reading: Reading) -> list[str]:
         scores = self.c.shelf.text_scores(reading.terms)
@@ -2141,6 +2245,24 @@ class _Turn:
         return [Bundle(parts=tuple(parts), budget_minor=budget)]
 
 
+def _plain(text: str) -> str:
+    """Leave out what only looks like pointing: "if you have it", "something to mow it with"."""
+    text = _IF_ANY.sub("", text) or text
+    return _TO_DO_IT.sub(r"\1", text)
+
+
+_IF_ANY = re.compile(
+    r"[\s,]*\bif (?:possible|available|you can|there (?:is|are) (?:any|one|some)|you(?:'ve| have)(?: got)? (?:it|them|one|any|some|those|that))\b(?=[\s,.!?]*$)"
+)
+_TO_DO_IT = re.compile(
+    r"\b((?:something|anything|stuff|a thing|what) (?:i can use )?to (?:\w+ ){0,2}?\w+) (?:it|them|this|that)\b(?: with| off| in| on)?"
+)
+_MONEY = re.compile(
+    r"[€$£¥]|\b(?:euros?|eur|dollars?|usd|bucks|pounds?|gbp|quid|cny|yuan|yen|jpy|price|budget|cents?)\b"
+)
+_COMPARATIVE = re.compile(
+    r"^(?:and |so |but |ok(?:ay)?,? |then |what about |how about |which (?:is|has) )*(?:the )?(?:one |model |product )?(?:with |that (?:is|has|offers) |is |has )?(?:the |a )?(?:more|most|less|least|fewer|better|best|higher|highest|lower|lowest|\w{3,}er|\w{3,}est)\b"
+)
 _LEAD_IN = re.compile(
     r"^(?:(?:no|nope|sorry|oops|wait|actually|hmm?|oh|hang on|hold on|correction|my mistake|i mean|i meant"
     r"|i said|rather|scratch that|make (?:it|that|them)|change (?:it|that|them) to|better|just|only|instead"
@@ -2167,6 +2289,18 @@ _PRICE_FILLERS = (
     r"|could|be|raise|lower|increase|change|set|under|below|at|most|around|fine|hm+|well|so|would|if|spend|pay|only|just|now|total|in|everything|all|together|altogether"
     r"|have|got|that|this|should|want|need|like|had"
 )
+_SURE, _SURE_WITH_KIND = 0.6, 0.75  # probability from which a guess goes before a search
+_LOOSELY_WORDED = frozenset(
+    {"basket_add", "basket_remove", "bundle", "compare", "details", "explain", "recommend"}
+)
+_ABOUT_THE_VISITOR = frozenset({"profile", "forget_me", "orders", "checkout", "undo", "restock"})
+_ABOUT_THINGS = frozenset(
+    {
+        "basket_add", "basket_remove", "basket_quantity", "compare", "details", "similar", "reviews",
+        "explain", "explain_absence", "wishlist_add", "wishlist_remove", "bundle", "usual", "swap",
+        "checkout", "undo", "promotions",
+    }
+)  # fmt: skip
 _WISHES = frozenset(
     {
         "checkout",

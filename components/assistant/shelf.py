@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from components.assistant.language import stems_of
-from components.assistant.meaning import SURE, Meaning
+from components.assistant.meaning import FAINT, SURE, Meaning
 from components.assistant.safety import quotable
 from components.contracts.commands import Constraint
 from components.contracts.messages import Filters
@@ -468,7 +468,7 @@ class Shelf:
         unmatched: tuple[str, ...],
     ) -> Found:
         near: Sequence[Hit] = ()
-        like = self.meaning.nearest(" ".join(terms), [h.product for h in hits])
+        like = self.meaning.nearest(" ".join(terms), [h.product for h in hits], least=FAINT)
         if like:
             near = sorted(
                 (h for h in hits if h.product_id in like),

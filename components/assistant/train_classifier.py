@@ -1,6 +1,6 @@
 """Stage `train_classifier`: fit the intent classifier on generated and paraphrased utterances.
 
-Reads params only; writes `artefacts/train_classifier` with its accuracy on templates that were not
+Reads params and the encoder that serves; writes `artefacts/train_classifier` with its accuracy on templates that were not
 used for training, by the same seed the same bytes.
 """
 
@@ -8,6 +8,7 @@ from components.assistant.classifier import ARTEFACT, IntentClassifier
 from components.assistant.utterances import utterances
 from components.contracts.artefacts import Layout, writing_artefact
 from components.contracts.params import Params
+from components.text.vectors import load_encoder
 
 _HELD_OUT_SHARE = 0.25
 
@@ -31,7 +32,10 @@ def run(params: Params, layout: Layout) -> None:
         packages=("numpy", "scipy"),
         metrics=metrics,
     ) as folder:
-        model = IntentClassifier.fit([t for t, _ in train], [i for _, i in train])
+        encode = load_encoder(layout.artefacts).encode
+        model = IntentClassifier.fit(
+            [t for t, _ in train], [i for _, i in train], encode=encode
+        )
         model.save(folder)
         sure = [(model.classify(text), intent) for text, intent in test]
         confident = [(guess, intent) for (guess, share), intent in sure if share >= 0.55]

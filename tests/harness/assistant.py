@@ -101,7 +101,7 @@ class AssistantUnderTest:
             now=lambda: self._now,
             offers=offers,
             reviews=lambda i: shop.reviews.get(i, ()),
-            classify=default_classifier(),
+            classify=default_classifier(packaged_encode()),
             encode=packaged_encode(),
         )
 
