@@ -19,7 +19,13 @@ from components.contracts.artefacts import write_json
 from tests.golden.dialogue_checks import Shop, conversations, run_conversation
 
 FOLDER = Path("tests/golden/dialogues")
-HALVES = {"develop": ("home_develop", "grocery_develop"), "apart": ("home_apart", "grocery_apart")}
+HALVES = {
+    "develop": ("home_develop", "grocery_develop"),
+    "apart": ("home_apart", "grocery_apart"),
+    "later": ("home_later", "grocery_later", "market_later"),
+    "bazaar_develop": ("bazaar_develop",),
+    "bazaar_apart": ("bazaar_apart",),
+}
 REPEAT = 4
 
 
@@ -95,8 +101,8 @@ def main() -> None:
         rows.append({**row, "shipped": row["model"] == "assistant"})
     report = {
         "protocol": "P7",
-        "dataset": "own conversations (home, grocery), evaluation suite, simulated shoppers",
-        "split": "develop | apart",
+        "dataset": "own conversations (four shops), evaluation suite, simulated shoppers",
+        "split": "develop | apart | later | bazaar_develop | bazaar_apart",
         "cut_off": None,
         "n": sum(row["n"] for row in rows),
         "seed": [1, 2, 3, 4, 5],

@@ -11,6 +11,14 @@ _N = r"(\d[\d.,]*\d|\d|[零〇一二两三四五六七八九十百千万]+)"
 _CUR = r"\s*(欧元|欧|美元|美金|英镑|镑|日元|日圆|人民币|元钱|块钱|元|块|刀|€|\$|£|eur|usd|gbp|cny|rmb|jpy|euros?|dollars?)?"
 
 CHINESE_PATTERNS: tuple[tuple[str, str], ...] = (
+    (
+        r"不知道(?:要|该|应该)?(?:买|送|选|挑)?(?:什么|啥|哪个|哪种)(?:好)?",
+        " don't know what to buy ",
+    ),
+    (
+        r"(?:想|要|打算)?(?:给|送)(?:给)?(?:我的?)?([\u3400-\u9fff]{1,4}?)(?:买|送|挑|选)?(?:一?[份个件]|点|些)?(?:生日|新年|圣诞|节日)?(?:礼物|礼品)",
+        r" recommend a gift for \1 ",
+    ),
     (r"有没有|有无|有没", " do you have "),
     (r"(\d)\s*刀(?!具)", r"\1美元"),
     (
@@ -212,7 +220,7 @@ CHINESE_WORDS: dict[str, str] = {
     "按价格": "sort by price", "从低到高": "cheapest first", "从高到低": "most expensive first", "排序": "sort", "有货": "in stock", "现货": "in stock", "库存": "stock",
     "个": " ", "双": " ", "件": " ", "款": " ", "台": " ", "只": " ", "瓶": " ", "包": " ", "副": " ", "盒": " ", "条": " ", "些": " ", "把": " ", "了": " ", "吧": " ",
     "要": "want", "是": "is", "有": "have", "到": "to", "在": " ", "里": " ", "呀": " ", "啊": " ", "能": "can", "会": " ", "想": "want", "就": " ", "也": " ",
-    "岁": " years old ", "个人玩": " players ", "人玩": " players ", "便宜点": "cheaper", "便宜": "cheap", "贵": "expensive", "好用": "good", "最": "most", "换": "change", "尺码": "size", "颜色": "color", "牌子": "brand", "品牌": "brand",
+    "不对": "no ,", "错了": "sorry ,", "弄错了": "sorry ,", "双人": "double", "单人": "single", "妈妈": "mother", "母亲": "mother", "爸爸": "father", "父亲": "father", "朋友": "friend", "老婆": "wife", "老公": "husband", "妻子": "wife", "丈夫": "husband", "女朋友": "girlfriend", "男朋友": "boyfriend", "同事": "colleague", "老师": "teacher", "爷爷": "grandfather", "奶奶": "grandmother", "外婆": "grandmother", "外公": "grandfather", "姐姐": "sister", "妹妹": "sister", "哥哥": "brother", "弟弟": "brother", "女儿": "daughter", "儿子": "son", "知道": "know", "两倍": "double", "岁": " years old ", "个人玩": " players ", "人玩": " players ", "便宜点": "cheaper", "便宜": "cheap", "贵": "expensive", "好用": "good", "最": "most", "换": "change", "尺码": "size", "颜色": "color", "牌子": "brand", "品牌": "brand",
     # money
     "欧元": " eur ", "美元": " usd ", "美金": " usd ", "英镑": " gbp ", "日元": " jpy ", "日圆": " jpy ", "人民币": " cny ", "块钱": " cny ", "元钱": " cny ", "元": " cny ", "块": " cny ", "美刀": " usd ",
     # colours

@@ -93,7 +93,7 @@ class IntentClassifier:
         index = {label: i for i, label in enumerate(labels)}
         meaning = np.zeros((len(texts), 0))
         if encode is not None:
-            meaning = MEANING * np.asarray(encode(list(texts)), np.float64)
+            meaning = MEANING * np.round(np.asarray(encode(list(texts)), np.float64), 4)
         width = WIDTH + meaning.shape[1]
         ones = np.ones((len(texts), 1))
         x = sparse.hstack([matrix_of(texts), sparse.csr_matrix(meaning), ones]).tocsr()

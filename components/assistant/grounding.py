@@ -211,7 +211,11 @@ _AGE = re.compile(
 
 @lru_cache(maxsize=64)
 def _counted(what: str) -> re.Pattern[str]:
-    people = "|people|persons?|of us|friends|adults|kids|children" if what in ("player", "person", "people", "guest") else ""
+    people = (
+        "|people|persons?|of us|friends|adults|kids|children"
+        if what in ("player", "person", "people", "guest")
+        else ""
+    )
     return re.compile(rf"\b(\d{{1,3}})\s+(?:{re.escape(what)}s?{people})\b")
 
 
@@ -433,7 +437,10 @@ class Lexicon:
         if not name.isascii() or any(w.isdigit() for w in phrase):
             return []
         if len(phrase) == 1 and (
-            name in self.words or name in COMMON_WORDS or name in _SUPERLATIVE_WORDS or len(name) < 3
+            name in self.words
+            or name in COMMON_WORDS
+            or name in _SUPERLATIVE_WORDS
+            or len(name) < 3
         ):
             return []
         kinds = self._called.get(name) or {

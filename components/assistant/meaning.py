@@ -89,7 +89,7 @@ class Meaning:
         }
 
     def qualities(self, phrase: str, names: Iterable[str]) -> tuple[str, ...]:
-        """Return the qualities (names of yes-or-no attributes) that a phrase describes, best first."""
+        """Return the quality (name of a yes-or-no attribute) that a phrase describes, if any."""
         listed = sorted(set(names))
         if self._encode is None or not listed or not phrase.strip():
             return ()

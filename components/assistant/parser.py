@@ -226,6 +226,9 @@ class _Turn:
         repeated = self.again()
         if repeated is not None:
             return self.out(*repeated)
+        either = self.either()
+        if either is not None:
+            return self.out(*either)
         limited = self.relimit()
         if limited is not None:
             return self.out(*limited)
@@ -258,11 +261,10 @@ class _Turn:
             confidence = 1.0
         if commands is None:
             origin, confidence = "rules", 0.5
-            commands = (
-                [self.search(self.reading)]
-                if self.reading.terms or self.reading.constraints
-                else [Clarify(about="what")]
-            )
+            said = self.reading.terms or self.reading.constraints
+            commands = [self.search(self.reading)] if said else [Clarify(about="what")]
+            if pending is not None and not said:  # what was not understood may have been a refusal
+                commands = [CheckoutCancel()]
         return replace(self.out(*commands), origin=origin, confidence=confidence)
 
     def is_sure(self, guess: str, confidence: float) -> bool:
@@ -353,6 +355,23 @@ class _Turn:
             return None
         return [Compare(product_ids=self.state.compared[:6], by=by, prefer=prefer)]
 
+    def either(self) -> list[Any] | None:
+        """Read "Dragon Dash or Harbour Lights for small kids?": two names, so a comparison."""
+        sides = re.split(r"\bor\b|还是", self.text.strip(" .!?"))
+        if len(sides) != 2 or rules.intent_of(self.text) not in (None, "details", "recommend"):
+            return None
+        found = []
+        for side in sides:
+            words = " ".join(side.split()[:6] if found else side.split()[-6:])
+            named = self.refs.by_title(words, words, least=0.6)
+            if named is None or len(named.product_ids) != 1:
+                return None
+            found.append(named.product_ids[0])
+        if found[0] == found[1]:
+            return None
+        by, prefer = self.criterion(self.text, self.reading)
+        return [Compare(product_ids=tuple(found), by=by, prefer=prefer)]
+
     def price_alone(self) -> int | None:
         """Read a message that is a number and fillers, where a price limit is in force."""
         bare = re.sub(
@@ -392,6 +411,13 @@ class _Turn:
         if fewer:
             n = 1 if fewer.group(1) in ("one", "a") else int(fewer.group(1))
             return self.set_quantity(str(last), self.c.quantity_of(str(last)) - n)
+        both = re.match(
+            r"^(.*?[a-z])[\s,]+(?:and )?(?:just |only )?(\d{1,3}) (?:of (?:them|those|it|these|that)|pieces?|pairs?)$",
+            body,
+        )
+        if both and self.options_said(self.read(both.group(1)), last):
+            options = self.options_said(self.read(both.group(1)), last)
+            return self.variant_and_count(str(last), options, int(both.group(2)))
         if number and not self.reading.field("size"):
             return self.set_quantity(
                 str(last), 1 if number.group(1) == "one" else int(number.group(1))
@@ -417,6 +443,21 @@ class _Turn:
         if corrective and options and plain and not own.terms:
             return self.change_variant(self.text, own)
         return None
+
+    def variant_and_count(
+        self, product_id: str, options: dict[str, str], quantity: int
+    ) -> list[Any]:
+        """Change which variant of a product lies in the basket, and how often."""
+        line = next(line for line in self.c.basket if line.product_id == product_id)
+        product = self.c.shelf.products[product_id]
+        current = next((v.options for v in product.variants if v.variant_id == line.variant_id), {})
+        wanted = {**current, **options}
+        if wanted == dict(current):
+            return self.set_quantity(product_id, quantity)
+        return [
+            BasketRemove(product_id=product_id, variant_id=line.variant_id),
+            BasketSet(product_id=product_id, quantity=quantity, options=wanted),
+        ]
 
     def quantity_said(self, text: str) -> bool:
         """Whether a message begins with how many: "and 2 of the red ones"."""
@@ -715,6 +756,7 @@ class _Turn:
 
     def do_unprefer(self, text: str, reading: Reading) -> list[Any] | None:
         """Forget one stored preference."""
+        text = text.replace("colour", "color").replace("flavour", "flavor")
         names = [
             k
             for k in self.c.preferences
@@ -807,6 +849,9 @@ class _Turn:
         targets = self.targets(cleaned)
         if targets:
             return [WishlistAdd(product_id=i) for i, _ in targets]
+        every = self.point(cleaned)
+        if every.how == "all":
+            return [WishlistAdd(product_id=i) for i in every.product_ids]
         return self.one(
             "wishlist_add", cleaned, self.read(cleaned), lambda i: WishlistAdd(product_id=i)
         ) or [Clarify(about="what_product", subject="wishlist_add")]
@@ -1386,7 +1431,7 @@ class _Turn:
             r"\b(?:from|out of|in) (?:my|the) (?:shopping )?(?:basket|cart|bag)\b", "", text
         )
         cleaned = re.sub(
-            r"\b(?:remove|delete|take|get rid of|drop|out|off|cancel|don't|do not|no longer|want|need|any ?more|after all|please)\b",
+            r"\b(?:remove|delete|take|get rid of|drop|out|off|away|kick|chuck|throw|pull|cancel|don't|do not|no longer|want|need|any ?more|after all|please)\b",
             " ",
             cleaned,
         )
@@ -1446,7 +1491,7 @@ class _Turn:
         limited = any(c.field == "price" for c in self.state.constraints)
         if not ids and limited and self.state.question is None and "quantity" not in text:
             return None  # with an empty basket "make it 60" is the price limit
-        words = digits_for_words(text)
+        words = re.sub(r"\bone (?=is|will|would|please|of\b)", "1 ", digits_for_words(text))
         explicit = self.refs.by_id(self.c.raw)
         if explicit is not None and explicit.unknown:
             return [Clarify(about="unknown_product", subject=explicit.unknown)]
@@ -1464,7 +1509,7 @@ class _Turn:
         options_only = self.reading.constraints and not ids
         if number is None:
             less = re.search(r"\b(one|1|\d+) (?:less|fewer)\b", words)
-            if less is None:
+            if less is None and not re.search(r"\b(?:double|triple)\b", words):
                 return None if not re.search(r"\bquantity\b", text) else [Clarify(about="quantity")]
         if options_only and not (explicit and explicit.product_ids):
             return None
@@ -1522,6 +1567,10 @@ class _Turn:
                 else [Clarify(about="empty_basket")]
             )
         product_id = picked[0]
+        times = re.search(r"\b(double|triple)\b", words)
+        if number is None and times:
+            factor = {"double": 2, "triple": 3}[times.group(1)]
+            return self.set_quantity(product_id, self.c.quantity_of(product_id) * factor)
         if number is None:
             less = re.search(r"\b(one|1|\d+) (?:less|fewer)\b", words)
             drop = int(less.group(1)) if less and less.group(1).isdigit() else 1
@@ -1902,7 +1951,14 @@ class _Turn:
         return tuple(dict.fromkeys(out))
 
     def do_recommend(self, text: str, reading: Reading) -> list[Any] | None:
-        cleaned = replace(reading, terms=tuple(t for t in reading.terms))
+        people = re.compile(rf"{rules.PERSON}s?")
+        cleaned = replace(
+            reading,
+            terms=tuple(t for t in reading.terms if not people.fullmatch(t)),
+            constraints=tuple(
+                c for c in reading.constraints if c.field != "terms" or c.op != "not"
+            ),
+        )
         if (
             rules.CORRECTION.search(text)
             and self.state.ledger

@@ -351,6 +351,7 @@ class References:
                 many = self.state.focus
             if re.search(r"\bboth\b|\bthe two\b|\bthese two\b", gloss):
                 many = many[:2] if len(many) >= 2 else self._two()
+                many = many if len(many) == 2 else self.listed[:2]
             if len(many) > 1 and re.search(
                 r"\b(?:both|all|them|these|those|the (?:two|three|2|3)|each)\b", gloss
             ):

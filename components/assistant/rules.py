@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 _BASKET = r"(?:shopping )?(?:basket|cart|bag|trolley)"
 _MY_BASKET = rf"(?:my|the|our|this) {_BASKET}"
-_WISH = r"(?:wish ?list|wishes|favou?rites?|saved (?:items|list)|favorite list)"
+_WISH = r"(?:wish ?list|wishes|favou?rites?(?! (?:colou?r|brand|size|flavou?r|material|store|shop|style|is|are|thing))|saved (?:items|list)|favorite list)"
+PERSON = r"(?:mother|mom|mum|mama|father|dad|papa|parents?|sister|brother|friend|mate|wife|husband|partner|girlfriend|boyfriend|nephew|niece|uncle|aunt(?:ie)?|grand\w+|colleague|co-?worker|boss|teacher|neighbou?r|cousin|son|daughter|host(?:ess)?|birthday|anniversary|wedding|housewarming|christmas)"
 _CONFIRM_WORDS = r"yes|yeah|yep|yup|sure|ok|okay|confirm(?:ed)?|i confirm|go ahead|do it|please do|correct|right|that's right|agreed|fine|of course|absolutely|definitely|proceed|sounds good|perfect|good|great|place it|y|affirmative|by all means|let's do it|make it so|all good|looks good|exactly|certainly|please|go for it|let's go|deal|ship it|that works|works for me|all right|alright|aye|that is right|you may|go on|why not"
 
 
@@ -23,7 +24,7 @@ YES = _p(
     rf"^(?:(?:{_CONFIRM_WORDS})(?:[\s,.!]+|$))+(?:(?:please|thanks|thank you|the order|my order|it|that|this|order it|place (?:it|the order|my order)|buy it|go|that's fine|i (?:confirm|agree|am sure|do)|to the order|everything|all|now|with it|with that|and)(?:[\s,.!]+|$))*$"
 )
 NO = _p(
-    r"^(?:no|nope|nah|not (?:now|yet|today|really)|cancel(?: it| that| the order| my order| this)?|stop|don't(?: do (?:it|that))?|do not|never ?mind|forget (?:it|that)|wait|hold on|abort|rather not|no thanks?|no thank you|i changed my mind|not this time|leave it|negative|please don't|don't (?:order|place|buy|confirm)(?: it| that| the order)?|i'd rather not|let me think(?: about it)?)(?:[\s,.!]+|$)(?!.*\b(?:show|find|add|i want|i meant|make it)\b)"
+    r"^(?:no|nope|nah|not (?:now|yet|today|really|so fast|just yet)|hang on|hold off|hold it|one (?:moment|second|sec)|just a (?:moment|second|sec|minute)|(?:maybe |perhaps )?(?:later|another time|next time)|second thoughts?|i'm not (?:sure|ready|convinced)|i am not (?:sure|ready)|better not|actually,? no(?:t)?|cancel(?: it| that| the order| my order| this)?|stop|don't(?: do (?:it|that))?|do not|never ?mind|forget (?:it|that)|wait|hold on|abort|rather not|no thanks?|no thank you|i changed my mind|not this time|leave it|negative|please don't|don't (?:order|place|buy|confirm)(?: it| that| the order)?|i'd rather not|let me think(?: about it)?)(?:[\s,.!]+|$)(?!.*\b(?:show|find|add|i want|i meant|make it)\b)"
 )
 GREETING = _p(
     r"^(?:hi|hello|hey|hei|good (?:morning|afternoon|evening|day)|howdy|greetings|hiya|yo)(?: (?:there|everyone|again|sir|assistant|hei))?[\s!.,:)?]*(?:how are you(?: doing)?(?: today)?|how do you do|is anyone (?:here|there).*|are you there)?[\s!.?]*$"
@@ -123,7 +124,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "basket_view",
         _p(
-            rf"\b(?:what(?:'s| is| do i have| have i got| items are| else is|'s currently| is currently| all is)?|show|see|view|display|check|list|open|review|look at|go to)\b(?: me)?(?: \w+){{0,2}}? (?:in |inside |into |at )?(?:my|the|our) (?:current )?{_BASKET}\b(?! (?:add|to))|\bhow (?:much|many)\b.*\b(?:in|is|does|do|for|of) (?:my|the) {_BASKET}\b|\b{_BASKET} (?:total|contents|summary|content)\b|^(?:my |the )?(?:basket|cart|shopping cart|shopping basket)[\s?.!]*$|\bmy (?:basket|cart)[\s?.!]*$(?<!to my basket)(?<!to my cart)(?<!from my basket)(?<!from my cart)(?<!in my basket)(?<!in my cart)(?<!for my cart)(?<!for my basket)(?<!into my basket)(?<!into my cart)(?<!empty my cart)(?<!empty my basket)(?<!clear my cart)(?<!clear my basket)|\bwhat(?:'s| is) (?:the|my) total\b|\bwhat have i (?:added|got|put)\b|\bwhat (?:does|do|did|will|would|is|'s) (?:my |the |our )?(?:{_BASKET}|it all|everything|all that)\b.{0, 20}\b(?:come to|cost|total|make|add up|amount)\b|\b(?:sum|total|price) of (?:my|the) {_BASKET}\b|\bhow much (?:do i owe|is (?:everything|it all|all of it|(?:that|this|it) (?:all )?(?:in total|altogether|all together))|does (?:it|everything|all) (?:cost |come to )?(?:in total|altogether|all together|come to)|is it (?:all )?(?:in total|altogether)|for everything)\b"
+            rf"\b(?:what(?:'s| is| do i have| have i got| items are| else is|'s currently| is currently| all is)?|show|see|view|display|check|list|open|review|look at|go to)\b(?: me)?(?: \w+){{0,2}}? (?:in |inside |into |at )?(?:my|the|our) (?:current )?{_BASKET}\b(?! (?:add|to))|\bhow (?:much|many)\b.*\b(?:in|is|does|do|for|of) (?:my|the) {_BASKET}\b|\b{_BASKET} (?:total|contents|summary|content)\b|^(?:my |the )?(?:basket|cart|shopping cart|shopping basket)[\s?.!]*$|\bmy (?:basket|cart)[\s?.!]*$(?<!to my basket)(?<!to my cart)(?<!from my basket)(?<!from my cart)(?<!in my basket)(?<!in my cart)(?<!for my cart)(?<!for my basket)(?<!of my cart)(?<!of my basket)(?<!into my basket)(?<!into my cart)(?<!empty my cart)(?<!empty my basket)(?<!clear my cart)(?<!clear my basket)|\bwhat(?:'s| is) (?:the|my) total\b|\bwhat have i (?:added|got|put)\b|\bwhat (?:does|do|did|will|would|is|'s) (?:my |the |our )?(?:{_BASKET}|it all|everything|all that)\b.{0, 20}\b(?:come to|cost|total|make|add up|amount)\b|\b(?:sum|total|price) of (?:my|the) {_BASKET}\b|\bhow much (?:do i owe|is (?:everything|it all|all of it|(?:that|this|it) (?:all )?(?:in total|altogether|all together))|does (?:it|everything|all) (?:cost |come to )?(?:in total|altogether|all together|come to)|is it (?:all )?(?:in total|altogether)|for everything)\b"
         ),
     ),
     Rule(
@@ -189,13 +190,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "basket_remove",
         _p(
-            rf"\b(?:remove|delete|take (?:out|off|away|it out|them out|that out)|take .{{1,50}} (?:out|off|away)(?: of)?\b|get rid of|drop|throw (?:out|away)|toss|kick out|cancel|discard|leave out|scrap|ditch|lose|put (?:the .{{2,30}}|it|that|them) back on the shelf)\b(?! (?:the )?(?:\w+ )?(?:filter|limit|constraint|requirement|restriction|order|subscription))|\b(?:don't|do not|no longer|don't actually) (?:want|need) (?:the|that|this|it|those|them|these|\w+ one)\b(?: .{{1,40}})? ?(?:any ?more|any longer|after all|in my {_BASKET}|now)?(?:[.!]|$)|\bwithout the .{{2,30}} in (?:my|the) {_BASKET}\b"
+            rf"\b(?:remove|delete|take (?:out|off|away|it out|them out|that out)|take .{{1,50}} (?:out|off|away)(?: of)?\b|get rid of|drop|throw (?:out|away)|toss|(?:kick|chuck|throw|boot|pull) .{{1,50}} out\b|kick out|cancel|discard|leave out|scrap|ditch|lose|put (?:the .{{2,30}}|it|that|them) back on the shelf)\b(?! (?:the )?(?:\w+ )?(?:filter|limit|constraint|requirement|restriction|order|subscription))|\b(?:don't|do not|no longer|don't actually) (?:want|need) (?:the|that|this|it|those|them|these|\w+ one)\b(?: .{{1,40}})? ?(?:any ?more|any longer|after all|in my {_BASKET}|now)?(?:[.!]|$)|\bwithout the .{{2,30}} in (?:my|the) {_BASKET}\b"
         ),
     ),
     Rule(
         "basket_quantity",
         _p(
-            r"\b(?:make (?:it|that|them|the \w+(?: \w+)?)|change|set|update|adjust|increase|reduce|lower|raise|bump|decrease|cut|turn|switch)\b.{0,60}\b(?:to|it|that|them|down to|up to|=|by|quantity)\s*(?:just |only |about )?(?:-?\d+|nan|infinity|-|none|zero)\b|\bmake (?:it|that|them)\s+(?:just |only )?(?:a )?\d+\b|\bmake the .{2,30} \d+\b|\bquantity\b|\b(?:only|just) (?:one|1|\d+) (?:of (?:them|those|it|the .{2,30})|please)\b|\b(?:one|1|\d+) (?:is|are|would be|will be|'s) (?:enough|plenty|sufficient|fine)\b|\b(?:one|1|\d+) will do\b|\b(?:one|1|two|2) (?:less|fewer)\b|\bi (?:want|need|meant|said|only want|only need|just want|just need) (?:only |just )?\d+ (?:of (?:them|it|those|these)|instead)\b|\b(?:actually|sorry|no)[, ]+(?:make (?:it|that) )?\d+(?: (?:of (?:them|it|those)|please|instead))?[.!]?$"
+            r"\b(?:make (?:it|that|them|the \w+(?: \w+)?)|change|set|update|adjust|increase|reduce|lower|raise|bump|decrease|cut|turn|switch)\b.{0,60}\b(?:to|it|that|them|down to|up to|=|by|quantity)\s*(?:just |only |about )?(?:-?\d+|nan|infinity|-|none|zero)\b|\bmake (?:it|that|them)\s+(?:just |only )?(?:a )?\d+\b|\bmake the .{2,30} \d+\b|\bquantity\b|\b(?:only|just) (?:one|1|\d+) (?:of (?:them|those|it|the .{2,30})|please)\b|\b(?:one|1|\d+) (?:is|are|would be|will be|'s) (?:enough|plenty|sufficient|fine)\b|\b(?:one|1|\d+) will do\b|^(?:please |can you |could you )*(?:double|triple) (?:it|that|them|the)\b|\b(?:one|1|two|2) (?:less|fewer)\b|\bi (?:want|need|meant|said|only want|only need|just want|just need) (?:only |just )?\d+ (?:of (?:them|it|those|these)|instead)\b|\b(?:actually|sorry|no)[, ]+(?:make (?:it|that) )?\d+(?: (?:of (?:them|it|those)|please|instead))?[.!]?$"
         ),
     ),
     Rule(
@@ -208,6 +209,12 @@ RULES: tuple[Rule, ...] = (
         "details",
         _p(
             r"\b(?:tell (?:me )?(?:more |something |a bit more |everything |all )?(?:you know |there is )?about|(?:more )?(?:details?|info(?:rmation)?|specs?|specifications?|description|features?)\b|describe|what(?:'s| is| are) (?:it|this|that|they|these|the .{2,40}) (?:made (?:of|from|out of)|like|about|for|called|weight|price|rating|brand|material|size|capacity|volume|battery|color)|how (?:much|heavy|big|large|long|tall|wide|old|good|many (?:hours|liters|settings|cups|colou?rs|sizes|pages|reviews|stars)|is|are|does) (?:is|are|does|do|was|will|would|it|they|this|that|these|the|battery|can|hours|liters|sizes)\b.*|what (?:sizes?|colou?rs?|materials?|brand|variants?|options|packs?|flavou?rs?|versions?)\b.*|(?:is|are|does|do|can|has|have|will|was) (?:it|this|that|they|these|those|them|the .{2,40}|this one|that one)\b.*|(?:what(?:'s| is)|what about) (?:the|its|their) (?:price|cost|weight|material|battery|rating|brand|size|volume|capacity|stock|colou?rs?|warranty|delivery|description)\b.*|price of|(?:the )?price\?|who makes|which brand|whats? the (?:price|weight|material|battery|rating|brand)|do (?:you have|they come|they have) (?:it|them|this|that|these|those)\b.*|does (?:it|this|that) come in\b.*|is there (?:a|an|any) .{2,30} (?:version|size|color|colour|option) (?:of|for) (?:it|this|that|the)|(?:it|this one|that one) (?:how much|details|price|material|weight|battery))\b|^how much\b\s*(?:is|are|does|do|for)?\s*(?:it|that|this|they|the .*|one|these|those)?\s*(?:cost)?\??$|^(?:and )?(?:the )?(?:price|weight|material|battery(?: life)?|rating|size|sizes|colors?|brand|capacity)\s*\?*$|\bhow is (?:it|this|that|the)\b|\bis it (?:worth|good)\b|\bopen (?:it|the .*)$|\bmore about (?:it|this|that|the)\b|\b(?:show|see|view) (?:me )?(?:the )?(?:details|specs)\b"
+        ),
+    ),
+    Rule(
+        "recommend",
+        _p(
+            rf"\b(?:something|anything|ideas?|stuff|what to (?:buy|get|give)) (?:nice |good |small |special |suitable )?(?:for|to give(?: to)?) (?:my |a |an |his |her |our |the )?(?:\w+ )?{PERSON}\b"
         ),
     ),
     Rule(

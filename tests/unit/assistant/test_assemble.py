@@ -65,7 +65,7 @@ def test_the_assistant_has_the_offers_and_the_classifier(folder, monkeypatch):
         asked.append(text)
         return "search", 0.1
 
-    monkeypatch.setattr(IntentClassifier, "load", classmethod(lambda cls, _: cls((), None)))
+    monkeypatch.setattr(IntentClassifier, "load", classmethod(lambda cls, *_: cls((), None)))
     monkeypatch.setattr(IntentClassifier, "classify", classify)
     parts = load_parts(folder)
     assert parts.degraded == ("index",)
@@ -83,5 +83,5 @@ def test_the_assistant_has_the_offers_and_the_classifier(folder, monkeypatch):
         assert (shown == ["p1"]) == is_on  # with no offer left the wish for one gives way
         assert made._parser._classify == parts.classify
     assert made._parser._classify("?") == ("search", 0.1)
-    assert asked == ["?"]
+    assert asked[-1] == "?"
     assert made.model_version == "r1"
