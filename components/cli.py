@@ -25,6 +25,7 @@ from rich.table import Table
 from components.contracts.artefacts import Layout
 from components.contracts.errors import ServiceError, ShelfwiseError, ValidationBlockedError
 from components.contracts.params import load_params
+from components.merchandise.commands import app as merchandise
 
 STAGES = {
     "ingest": "components.data.ingest:run",
@@ -58,6 +59,7 @@ bench = typer.Typer(
     no_args_is_help=True, help="Run a protocol on data you name; figures go to --out."
 )
 app.add_typer(bench, name="bench")
+app.add_typer(merchandise, name="merchandise")
 out = Console()
 err = Console(stderr=True)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from components.assistant import suggestions
+from components.assistant.basket_money import PricedLine, price_basket
 from components.assistant.context import Bought, Context
 from components.assistant.language import gloss, stems_of
 from components.assistant.offers import Offers, is_reduced
@@ -777,7 +778,39 @@ class Executor:
             facts={"broken": broken, "bought": bought},
         )
 
+    def _basket_offers(self, command: Any) -> Result:
+        """Say which offers fit the basket, each on one line, and what they take off together."""
+        facts = self.basket_facts()
+        lines = [
+            PricedLine(line.product_id, line.quantity, price)
+            for line, _, price in facts["lines"]
+            if price is not None
+        ]
+        running = [o for o in self.t.offers.all if o.runs(self.c.now, self.c.visitor_id)]
+        bill = price_basket(lines, running)
+        titles = {o.promotion_id: o.title for o in running}
+        used = [
+            (hit, titles[promotion_id], minor)
+            for promotion_id, product_id, minor in bill.used
+            if (hit := self.hit(product_id)) is not None
+        ]
+        state = self.state.model_copy(update={"last_kind": "promotions", "question": None})
+        return Result(
+            command,
+            "saving" if lines else "empty",
+            state,
+            products=self.items([hit for hit, _, _ in used]),
+            shows=bool(used),
+            facts={
+                "used": tuple(used),
+                "saved_minor": bill.discount_minor,
+                "total_minor": bill.total_minor,
+            },
+        )
+
     def _promotions(self, command: Any) -> Result:
+        if command.in_basket:
+            return self._basket_offers(command)
         hard = [*command.constraints, Constraint(field="promotion", values=(True,))]
         found = self.shelf.find(hard, limit=LIST_LENGTH, affinity=self.affinity())
         hits = [h for h in found.hits if not h.violated]

@@ -1277,6 +1277,11 @@ class _Turn:
         return [Clarify(about="what_product", subject="similar")]
 
     def do_promotions(self, text: str, reading: Reading) -> list[Any] | None:
+        if re.search(
+            r"\b(?:fit|for|on|apply to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the) (?:basket|cart|trolley|bag)\b|\bi save\b|购物车|省多少",
+            text,
+        ):
+            return [Promotions(in_basket=True)]
         pointing = re.search(
             r"\b(?:on|for|with|about) (?:it|this|that|them|these|the .{2,30})\b|\b(?:it|this|that|the \w+ one) (?:on sale|discounted)\b",
             text,

@@ -332,6 +332,26 @@ class Writer:
             parts.append(f"{self.priced(item)}{f' ({label})' if label else ''}")
         return self.t(f"On offer now: {listed(parts)}.", f"正在优惠：{listed(parts, 'zh')}。")
 
+    def say_saving(self, r: Result) -> str:
+        if not r.facts["used"]:
+            return self.t(
+                "None of your offers fits this basket.", "您的优惠都不适用于购物车里的商品。"
+            )
+        parts = [
+            f"{self.b.offer(hit.product, safe_words(title, limit=40))} "
+            + self.t(
+                f"takes {self.b.total(minor, f'offer:{hit.product_id}')} off",
+                f"减 {self.b.total(minor, f'offer:{hit.product_id}')}",
+            )
+            for hit, title, minor in r.facts["used"][:5]
+        ]
+        saved = self.b.total(r.facts["saved_minor"], "result:saved")
+        total = self.b.total(r.facts["total_minor"], "result:after_offers")
+        return self.t(
+            f"For your basket: {listed(parts)}. Together you would save {saved} and pay {total}.",
+            f"适用于购物车：{listed(parts, 'zh')}。共可省 {saved}，应付 {total}。",
+        )
+
     def say_due(self, r: Result) -> str:
         first = r.products[0]
         gap, times = r.facts["due"][first.product_id]

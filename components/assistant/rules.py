@@ -178,7 +178,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "promotions",
         _p(
-            r"\b(?:any|what|which|show|list|see|are there|is there|has|got|do you have|have you(?: got)?|current|today's|active|got|tell me about|all|your|latest|running)\b(?: \w+){0,4} (?:deals?|offers?|promotions?|discounts?|specials?|sales?|coupons?|vouchers?|bargains?|promo(?:s| codes?)?)\b(?! price)|\bwhat(?:'s| is| products are| items are|'s currently| is currently| do you have| have you got)?(?: \w+){0,2} (?:on sale|on offer|discounted|reduced|on promotion|on special)\b|^(?:deals?|offers?|promotions?|discounts?|sales?|special offers?|promos?|on sale)[\s?.!]*$|\banything (?:on sale|on offer|discounted|reduced)\b|\boffers? (?:for me|that apply|apply|i can use)\b|\bis (?:anything|something) (?:on sale|reduced|discounted)\b|\bpromotions\b"
+            r"\b(?:any|what|which|show|list|see|are there|is there|has|got|do you have|have you(?: got)?|current|today's|active|got|tell me about|all|your|latest|running)\b(?: \w+){0,4} (?:deals?|offers?|promotions?|discounts?|specials?|sales?|coupons?|vouchers?|bargains?|promo(?:s| codes?)?)\b(?! price)|\bwhat(?:'s| is| products are| items are|'s currently| is currently| do you have| have you got)?(?: \w+){0,2} (?:on sale|on offer|discounted|reduced|on promotion|on special)\b|^(?:deals?|offers?|promotions?|discounts?|sales?|special offers?|promos?|on sale)[\s?.!]*$|\banything (?:on sale|on offer|discounted|reduced)\b|\boffers? (?:for me|that apply|apply|i can use)\b|\bis (?:anything|something) (?:on sale|reduced|discounted)\b|\bpromotions\b|\b(?:what|how much) (?:would|could|can|do|will) i save\b"
         ),
     ),
     Rule(

@@ -135,6 +135,9 @@ class Promotions(_Command):
 
     kind: Literal["promotions"] = "promotions"
     constraints: tuple[Constraint, ...] = ()
+    in_basket: bool = Field(
+        default=False, description="only those that fit the basket, and what they would save"
+    )
 
 
 class Restock(_Command):

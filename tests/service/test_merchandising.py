@@ -347,3 +347,26 @@ def test_a_visitors_key_manages_nothing(shop, monkeypatch):
     for path in ("campaigns", "rules", "segments", "launches"):
         assert client.get(f"/v1/{path}").status_code == 403
     assert client.get("/v1/products/p00/goes-with").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "words", ["Which of my coupons fit this basket?", "what would I save?", "我能省多少？"]
+)
+def test_the_assistant_says_which_offers_fit_the_basket(api, words):
+    visitor = f"b{uuid.uuid4().hex[:6]}"
+
+    def turn(message):
+        body = {"session_id": visitor, "visitor_id": visitor, "message": message}
+        return ok(api.post("/v1/assistant/turn", json=body))
+
+    assert "$" not in turn(words)["reply"]  # nothing in the basket, nothing promised
+    for product_id in ("p00", "p03"):
+        ok(
+            api.put(
+                f"/v1/visitors/{visitor}/basket", json={"product_id": product_id, "quantity": 2}
+            )
+        )
+    answer = turn(words)
+    assert answer["commands"][0]["kind"] == "promotions"
+    assert "Milk for all" in answer["reply"]
+    assert any(c["value"] == 20 for c in answer["claims"])  # twenty cents off the milk's line
