@@ -1278,7 +1278,7 @@ class _Turn:
 
     def do_promotions(self, text: str, reading: Reading) -> list[Any] | None:
         if re.search(
-            r"\b(?:fit|for|on|apply to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the) (?:basket|cart|trolley|bag)\b|\bi save\b|购物车|省多少",
+            r"\b(?:fit|for|on|apply to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the) (?:basket|cart|trolley|bag)\b|\bi save\b",
             text,
         ):
             return [Promotions(in_basket=True)]
