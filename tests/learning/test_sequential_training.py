@@ -71,4 +71,10 @@ def test_two_processes_take_the_steps_of_one(tmp_path):
     assert two == pytest.approx(one, rel=1e-3)
     first, second = (load_file(tmp_path / name / "weights.safetensors") for name in ("one", "two"))
     for name, value in first.items():
-        assert second[name] == pytest.approx(value, abs=2e-3), name
+        other = second[name]
+        if name.endswith("query_key_value.bias"):
+            # Adding one vector to all keys moves no attention weight: its gradient is rounding
+            # noise, and the optimiser scales noise up to full steps.
+            width = len(value) // 3
+            value, other = (np.delete(part, np.s_[width : 2 * width]) for part in (value, other))
+        assert other == pytest.approx(value, abs=2e-3), name
