@@ -475,7 +475,7 @@ def build(client: Client | None = None) -> gr.Blocks:
             "", elem_id="sw-searches", js_on_load=_script("act.js"), apply_default_css=False
         )
 
-        desk_state = gr.State(merchandising.Desk)
+        desk_state = gr.State(lambda: merchandising.Desk())
         trade = gr.HTML(
             "", elem_id="sw-trade", js_on_load=_script("act.js"), apply_default_css=False
         )
