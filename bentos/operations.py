@@ -23,6 +23,7 @@ WEEKS = 53
 RUNS = 8
 PREFECT_URL = "http://127.0.0.1:4200/api"
 PREFECT_SECONDS = 0.2
+OF_WHOLE_WEEKS = ("lines in the week", "day of the week")
 FAILED = ("Failed", "Crashed", "TimedOut", "Cancelled")
 URGENT = ("stop and quarantine", "roll back")
 WORTH_A_LOOK = ("retrain",)
@@ -168,6 +169,8 @@ def _weeks(path: Path) -> list[dict[str, Any]]:
             name: value / limits[name]
             for name, value in decision.get("distances", {}).items()
             if limits.get(name)
+            # A week that has not ended is not judged by these.
+            and not (decision.get("diagnosis") == "no drift" and name in OF_WHOLE_WEEKS)
         }
         worst = max(near, key=near.__getitem__, default="")
         weeks.append(
