@@ -12,7 +12,7 @@ import yaml
 from benchmarks.deployments import as_table, trial
 from tests.pipeline.conftest import copy_checkout
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def seen(root: Path) -> dict[str, Any]:
-    return trial(root, minutes=12)
+    return trial(root, minutes=20)
 
 
 def run_of(seen: dict[str, Any], flow: str, by: str) -> dict[str, Any]:

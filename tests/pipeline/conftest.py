@@ -20,6 +20,11 @@ SMALL: dict[str, dict[str, object]] = {
     "train_sasrec": {"width": 16, "epochs": 2, "max_events": 50, "seconds": 30.0},
     "train_ranker": {"trees": 20, "windows": 2, "svd_dimensions": 8, "neighbours": 20},
     "train_classifier": {"utterances": 400},
+    "train_promotions": {"trees": 30, "bootstrap": 60},
+    "train_launch": {"trees": 30},
+    "social": {"shops": 1, "bootstrap": 100},
+    "sponsored": {"pages": 400},
+    "monitor": {"resamples": 60},
     "evaluate": {"bootstrap": 100, "cold_from_week": 12, "cold_to_week": 18},
 }
 

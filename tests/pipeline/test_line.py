@@ -10,7 +10,7 @@ import pytest
 from components.contracts.artefacts import read_manifest
 from tests.pipeline.conftest import Checkout
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 def report_hashes(root: Path) -> dict[str, str]:
