@@ -10,6 +10,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from components.assistant.assemble import packaged_encode
+from components.assistant.classifier import default_classifier
 from tests.harness.assistant import AssistantUnderTest
 
 LARGEST_BODY = 4_000_000
@@ -103,7 +105,9 @@ def main() -> None:
     """Serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=8008)
-    server = serve(parser.parse_args().port)
+    port = parser.parse_args().port
+    default_classifier(packaged_encode())  # made before the first request, not within it
+    server = serve(port)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
