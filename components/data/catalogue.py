@@ -26,6 +26,7 @@ from components.data.source import CATEGORY_SEPARATOR, first_monday_of
 ARTEFACT = "catalogue"
 CLOCK_NAME = "clock.json"
 OFFER_TABLES = ("promotions", "promotion_products", "promotion_audience")
+REVIEWS_A_PRODUCT = 20  # shown at most; the most helpful ones
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,30 @@ def data_clock(events: pl.DataFrame, timezone: str) -> dict[str, Any]:
     }
 
 
+def community(reviews: pl.DataFrame, visitors: pl.DataFrame) -> pl.DataFrame:
+    """Return the reviews that may be shown: with words, and by visitors who consented.
+
+    Args:
+        reviews: the canonical table; one without an author has nobody's consent.
+        visitors: with `consent`.
+
+    Returns:
+        At most `REVIEWS_A_PRODUCT` of each product, the most helpful ones, then the newest.
+    """
+    consents = visitors.filter(pl.col("consent")).select("visitor_id")
+    return (
+        reviews.filter(pl.col("text").str.strip_chars() != "")
+        .join(consents, on="visitor_id", how="semi")
+        .sort(
+            "product_id", "helpful_votes", "at", "review_id",
+            descending=[False, True, True, False], nulls_last=True,
+        )
+        .group_by("product_id", maintain_order=True)
+        .head(REVIEWS_A_PRODUCT)
+        .sort("review_id")
+    )  # fmt: skip
+
+
 def run(params: Params, layout: Layout) -> None:
     """Write `artefacts/catalogue`.
 
@@ -213,6 +238,9 @@ def run(params: Params, layout: Layout) -> None:
         write_table(variants, "variants", folder)
         for name in OFFER_TABLES:
             write_table(read_table(name, tables), name, folder)
+        shown = community(read_table("reviews", tables), read_table("visitors", tables))
+        if shown.height:
+            write_table(shown, "reviews", folder)
         clock = data_clock(read_table("events", tables), params.ingest.timezone)
         (folder / CLOCK_NAME).write_text(json.dumps(clock, indent=2, sort_keys=True) + "\n")
         metrics["products"] = float(products.height)
