@@ -24,6 +24,7 @@ from bentos.problems import RefusalError, problem
 from bentos.searches import decide_synonym, search_analytics
 from bentos.shop import Shop
 from components.contracts.messages import (
+    BasketOffersRequest,
     BasketResponse,
     BasketSetRequest,
     EventsRequest,
@@ -348,6 +349,14 @@ def _add_visitors(app: FastAPI) -> None:
         """Make the basket hold exactly so many of a product; 0 removes it."""
         require(key, "visitors", visitor_id)
         return _json(shop.basket_set(visitor_id, body))
+
+    @app.put(f"{at}/basket/offers", response_model=BasketResponse, tags=["visitors"])
+    def put_basket_offers(
+        visitor_id: Id, body: BasketOffersRequest, shop: TheShop, key: TheKey
+    ) -> Response:
+        """Put exactly these offers on the basket; the best choice of all where none is named."""
+        require(key, "visitors", visitor_id)
+        return _json(shop.basket_offers(visitor_id, body))
 
     @app.delete(f"{at}/basket", response_model=BasketResponse, tags=["visitors"])
     def clear_basket(visitor_id: Id, shop: TheShop, key: TheKey) -> Response:

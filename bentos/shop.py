@@ -22,7 +22,10 @@ from bentos.clock import Clock, clock_for
 from bentos.journal import Journal, new_id
 from bentos.loading import Current, Engines, promote_params, serve_params, state_url
 from bentos.merchandising import Merchandising, Page, saving_of
+from bentos.problems import RefusalError
 from bentos.trials import Trials, counted
+from components.assistant.basket_money import PricedLine
+from components.assistant.till import Till
 from components.contracts.artefacts import Layout
 from components.contracts.errors import UnknownProductError
 from components.contracts.merchandise import (
@@ -32,7 +35,9 @@ from components.contracts.merchandise import (
     PreviewResponse,
 )
 from components.contracts.messages import (
+    BasketDiscount,
     BasketItem,
+    BasketOffersRequest,
     BasketResponse,
     BasketSetRequest,
     EventsRequest,
@@ -444,6 +449,9 @@ class Shop:
         engines = self.current.for_visitor(visitor_id)
         now = self._clock(engines).now()
         offers = engines.shown_offers.in_force(visitor_id, now)
+        if visitor_id is not None:
+            used = self.store.redeemed(visitor_id)
+            offers = [o for o in offers if o.promotion_id not in used]
         scores = self.merchandising.offer_scores(
             engines, self._known(visitor_id), self._recent(visitor_id),
             [o.promotion_id for o in offers], now,
@@ -570,15 +578,64 @@ class Shop:
                 )
                 continue
             items.append(_item(product, line.variant_id, line.quantity))
-        subtotal = sum(item.total_minor or 0 for item in items)
+        till = self._till(visitor_id)
+        lines = [
+            PricedLine(item.product_id, item.quantity, item.price_minor)
+            for item in items
+            if item.price_minor is not None
+        ]
+        bill, best = till.bill(lines), till.best(lines)
+        titles = {o.promotion_id: o.title for o in till.offers.all}
+        more = best.discount_minor - bill.discount_minor
+        on = {promotion_id for promotion_id, _, _ in bill.used}
+
+        def told(used: Sequence[tuple[str, str, int]]) -> tuple[BasketDiscount, ...]:
+            return tuple(
+                BasketDiscount(promotion_id=i, product_id=p, title=titles[i], amount_minor=minor)
+                for i, p, minor in used
+            )
+
         return BasketResponse(
             request_id=new_id("r"),
             visitor_id=visitor_id,
             items=tuple(items),
-            subtotal_minor=subtotal,
-            total_minor=subtotal,
+            subtotal_minor=bill.gross_minor,
+            discounts=told(bill.used),
+            usable=told([u for u in best.used if u[0] not in on]) if more else (),
+            usable_saving_minor=more,
+            total_minor=bill.total_minor,
             currency=engines.currency,
         )
+
+    def _till(self, visitor_id: str) -> Till:
+        engines = self.current.for_visitor(visitor_id)
+        return Till(self.store, engines.offers, visitor_id, self._clock(engines).now())
+
+    def basket_offers(self, visitor_id: str, request: BasketOffersRequest) -> BasketResponse:
+        """Make the basket use exactly these offers, or the best choice of all where none is named.
+
+        Raises:
+            RefusalError: an offer does not run for this visitor, or was used (409).
+        """
+        till = self._till(visitor_id)
+        with self.store.together():
+            if request.promotion_ids is None:
+                lines = [
+                    PricedLine(item.product_id, item.quantity, item.price_minor)
+                    for item in self.basket(visitor_id).items
+                    if item.price_minor is not None
+                ]
+                wanted = {i for i, _, _ in till.best(lines).used}
+            else:
+                wanted = set(request.promotion_ids)
+                usable = {o.promotion_id for o in till.usable()}
+                if wrong := sorted(wanted - usable):
+                    raise RefusalError(
+                        409, f"offer {wrong[0]!r} does not run for this visitor, or was used."
+                    )
+            till.take_off(set(self.store.basket_offers(visitor_id)) - wanted)
+            till.apply(wanted)
+        return self.basket(visitor_id)
 
     def basket_set(self, visitor_id: str, request: BasketSetRequest) -> BasketResponse:
         """Make the basket hold exactly so many; the change is an event like any other.
@@ -644,6 +701,8 @@ class Shop:
         """Return what a turn may read of a visitor's records, for a replay."""
         return {
             "basket": [line.model_dump(mode="json") for line in self.store.basket(visitor_id)],
+            "basket_offers": self.store.basket_offers(visitor_id),
+            "redemptions": self.store.redemptions(visitor_id),
             "wishlist": self.store.wishlist(visitor_id),
             "preferences": self.store.preferences(visitor_id),
             "orders": [order.model_dump(mode="json") for order in self.store.orders(visitor_id)],

@@ -244,7 +244,26 @@ class Acts:
         grew = quantity > {(p, v): q for p, v, q in before}.get((product_id, variant_id), 0)
         word = "added" if grew else "changed" if quantity else "removed"
         message = say(tab.language, word, x=named.get(product_id, product_id))
-        return replace(tab, basket=basket, before=before).say(message, may_undo=True)
+        after = replace(tab, basket=basket, before=before, offers_before=None)
+        return after.say(message, may_undo=True)
+
+    def do_offers_apply(self, tab: Tab, _data: Data) -> Tab:
+        """Put the offers that save most on the basket."""
+        return self._offers(tab, None, "offers_on")
+
+    def do_offers_drop(self, tab: Tab, data: Data) -> Tab:
+        """Take one offer off the basket and keep it for another time."""
+        kept = [i for i in self._on_basket(tab) if i != str(data["offer"])]
+        return self._offers(tab, kept, "offers_off")
+
+    def _on_basket(self, tab: Tab) -> tuple[str, ...]:
+        return tuple(d.promotion_id for d in tab.basket.discounts) if tab.basket else ()
+
+    def _offers(self, tab: Tab, chosen: list[str] | None, word: str) -> Tab:
+        before = self._on_basket(tab)
+        basket = self.client.basket_offers(tab.visitor_id, chosen)
+        after = replace(tab, basket=basket, before=(), offers_before=before)
+        return after.say(say(tab.language, word), may_undo=True)
 
     def do_refresh_basket(self, tab: Tab, _data: Data) -> Tab:
         """Read the basket again, after somebody else may have changed it."""
@@ -252,6 +271,10 @@ class Acts:
 
     def do_undo(self, tab: Tab, _data: Data) -> Tab:
         """Bring the basket back to what it was before the last change."""
+        if tab.offers_before is not None:
+            basket = self.client.basket_offers(tab.visitor_id, tab.offers_before)
+            after = replace(tab, basket=basket, offers_before=None)
+            return after.say(say(tab.language, "undone"))
         now = {(i.product_id, i.variant_id): i.quantity for i in self._items(tab)}
         wanted = {(p, v): q for p, v, q in tab.before}
         basket = tab.basket

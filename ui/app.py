@@ -275,6 +275,8 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "add": _BASKET,
     "set": _BASKET,
     "undo": _BASKET,
+    "offers_apply": _BASKET,
+    "offers_drop": _BASKET,
     "memory": ("memory",),
     "preference": ("memory",),
     "forget_preference": ("memory",),

@@ -6,7 +6,7 @@ its detail; so does a service that is not there.
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -28,6 +28,7 @@ from components.contracts.merchandise import (
     StopRequest,
 )
 from components.contracts.messages import (
+    BasketOffersRequest,
     BasketResponse,
     BasketSetRequest,
     EventsRequest,
@@ -212,6 +213,14 @@ class Client:
     def basket_set(self, visitor_id: str, request: BasketSetRequest) -> BasketResponse:
         """PUT one line of the basket."""
         return self._ask(BasketResponse, "PUT", f"{_visitor(visitor_id)}/basket", request)
+
+    def basket_offers(
+        self, visitor_id: str, promotion_ids: Sequence[str] | None = None
+    ) -> BasketResponse:
+        """PUT the offers on the basket; none named = the best choice of all."""
+        chosen = None if promotion_ids is None else tuple(promotion_ids)
+        body = BasketOffersRequest(promotion_ids=chosen)
+        return self._ask(BasketResponse, "PUT", f"{_visitor(visitor_id)}/basket/offers", body)
 
     def visitor(self, visitor_id: str) -> VisitorResponse:
         """GET everything kept about a visitor."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from components.contracts.messages import (
+    BasketDiscount,
     BasketResponse,
     Confirmation,
     ScoredProduct,
@@ -188,11 +189,35 @@ def basket(held: BasketResponse | None, language: str) -> str:
         sums = _sum(say(language, "subtotal"), money(held.subtotal_minor, held.currency, language))
         for discount in held.discounts:
             off = money(-discount.amount_minor, held.currency, language).replace("$-", "−$")
-            sums += _sum(discount.title, off, kind="sw-off")
+            sums += _off(discount, off, language)
     total = _sum(
         say(language, "total"), money(held.total_minor, held.currency, language), kind="sw-total"
     )
-    return f'<ul class="sw-lines">{"".join(rows)}</ul><dl class="sw-sums">{sums}{total}</dl>'
+    usable = ""
+    if held.usable:
+        saved = text(money(held.usable_saving_minor, held.currency, language))
+        names = "".join(f"<li>{text(one.title)}</li>" for one in held.usable)
+        usable = (
+            f'<div class="sw-usable"><p>{say(language, "offers_fit", x=f"<b>{saved}</b>")}</p>'
+            f"<ul>{names}</ul>{button('offers_apply', say(language, 'use_offers'), kind='sw-outline')}</div>"
+        )
+    order = button(
+        "say",
+        say(language, "checkout"),
+        kind="sw-primary sw-order",
+        words=say(language, "checkout"),
+    )
+    return (
+        f'<ul class="sw-lines">{"".join(rows)}</ul>{usable}'
+        f'<dl class="sw-sums">{sums}{total}</dl>{order}'
+    )
+
+
+def _off(discount: BasketDiscount, amount: str, language: str) -> str:
+    """Return what an offer takes off, with a button that keeps it for another time."""
+    words = say(language, "offer_drop", x=discount.title)
+    drop = button("offers_drop", "×", kind="sw-round", title=words, offer=discount.promotion_id)
+    return f'<div class="sw-off"><dt>{text(discount.title)}</dt><dd>{text(amount)}{drop}</dd></div>'
 
 
 def _sum(name: str, amount: str, *, kind: str = "") -> str:

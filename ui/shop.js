@@ -32,6 +32,7 @@
   document.addEventListener("click", (event) => {
     const tab = event.target.closest("[data-view-of]");
     if (tab) view(tab.dataset.viewOf);
+    if (event.target.closest("#sw-basket [data-act=say]")) view("chat");
     const toggle = event.target.closest("[data-toggle=theme]");
     if (toggle) {
       const dark = body.classList.toggle("dark");

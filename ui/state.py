@@ -35,6 +35,7 @@ class Tab:
     offers: tuple[Offer, ...] = ()
     basket: BasketResponse | None = None
     before: tuple[tuple[str, str | None, int], ...] = ()
+    offers_before: tuple[str, ...] | None = None
     opened: Product | None = None
     opened_slate: str = ""
     reasons: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ catalogue carries Chinese titles: those are matched on the original message.
 
 _N = r"(\d[\d.,]*\d|\d|[零〇一二两三四五六七八九十百千万]+)"
 _CUR = r"\s*(欧元|欧|美元|美金|英镑|镑|日元|日圆|人民币|元钱|块钱|元|块|刀|€|\$|£|eur|usd|gbp|cny|rmb|jpy|euros?|dollars?)?"
+_COUPON = r"(?:优惠[券卷]|折[扣价]券|代金券|购物券|抵用券|券)"
 
 CHINESE_PATTERNS: tuple[tuple[str, str], ...] = (
     (
@@ -114,6 +115,24 @@ CHINESE_PATTERNS: tuple[tuple[str, str], ...] = (
         rf"(?:评分|评价|口碑)(?:在|要|达到|高于|超过|不低于)?\s*{_N}\s*(?:分|星)?(?:以上|及以上)?",
         r" rated at least \1 stars ",
     ),
+    (
+        rf"(?:不想?用|不要用|别用|先不用|取消|去掉|撤掉|拿掉|移除|删除)(.{{0,8}}?){_COUPON}",
+        r" remove \1 coupon ",
+    ),
+    (
+        rf"哪(?:些|张|个){_COUPON}(?:我)?(?:能|可以?)用|(?:能|可以?)用的{_COUPON}|(?:能|可以?)用(?:哪|什么|多少)(?:些|张|个)?{_COUPON}",
+        " which coupon can i use ",
+    ),
+    (
+        rf"(?:使用|用上|用掉|应用|兑换|核销|(?<![适有可])用)(.{{0,8}}?){_COUPON}",
+        r" apply \1 coupon ",
+    ),
+    (rf"(?:把|将)(.{{0,8}}?){_COUPON}(?:都)?(?:用上|用了|用掉|使用|加上)", r" apply \1 coupon "),
+    (rf"{_COUPON}(?:都)?(?:用上|用掉)", " apply coupon "),
+    (
+        r"(?:能|可以?|会)?(?:帮我)?(?:省|便宜|优惠|减|抵)(?:下|掉|了)?多少(?:钱)?",
+        " how much would i save ",
+    ),
     (rf"(?:至少|不低于|不少于|高于|超过|多于|大于)\s*{_N}\s*(小时|个小时)", r" at least \1 hours "),
     (rf"{_N}\s*(?:个)?小时\s*以上", r" at least \1 hours "),
     (rf"(?:至少|不低于|不少于|大于)\s*{_N}\s*(?:升|公升)", r" at least \1 liters "),
@@ -186,6 +205,7 @@ CHINESE_PATTERNS: tuple[tuple[str, str], ...] = (
 )
 
 CHINESE_WORDS: dict[str, str] = {
+    "优惠券": "coupon", "优惠卷": "coupon", "折扣券": "coupon", "代金券": "voucher", "折价券": "coupon", "购物券": "voucher",
     # what to do
     "加入购物车": "add to basket", "加到购物车": "add to basket", "加进购物车": "add to basket",
     "放进购物车": "add to basket", "放到购物车": "add to basket", "放入购物车": "add to basket",

@@ -170,9 +170,15 @@ def unstated_money(text: str, claims: Sequence[Claim], currency: str) -> list[st
         for c in claims
         if c.kind in ("price", "total") and isinstance(c.value, int)
     }
+    for claim in claims:
+        if claim.kind == "offer":  # an amount in an offer's own name is stated by the offer
+            stated |= {_amount(m) for m in _MONEY.finditer(claim.text)}
     found = []
     for match in _MONEY.finditer(text):
-        raw = match.group(1) or match.group(2)
-        if Decimal(raw.replace(",", "")) not in stated:
-            found.append(raw)
+        if _amount(match) not in stated:
+            found.append(match.group(1) or match.group(2))
     return found
+
+
+def _amount(match: re.Match[str]) -> Decimal:
+    return Decimal((match.group(1) or match.group(2)).replace(",", ""))

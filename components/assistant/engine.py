@@ -195,10 +195,18 @@ class Assistant:
         ]
         state = executor.finish(results[-1].outcome if results else "")
         reply, claims = self._words(results, context)
+        phrased_by = "templates"
+        asks_consent = any(r.confirmation_id is not None for r in results)  # to these very words
+        if self._model is not None and not degraded and not asks_consent:
+            said = self._model.rephrase(reply, claims, context.locale)
+            if said is not None and not unstated_money(said, claims, self.currency):
+                reply, phrased_by = said, "llm"
+            elif self._model.settings.rephrase:
+                degraded = (*degraded, "llm_words")
         self.store.session_put(
             request.session_id, request.visitor_id, state.model_dump(mode="json")
         )
-        return self._response(request, state, results, parse, reply, claims, degraded)
+        return self._response(request, state, results, parse, reply, claims, degraded, phrased_by)
 
     def context(self, request: TurnRequest) -> Context:
         """Read what the turn may look at, by the request's ids alone."""
@@ -325,6 +333,7 @@ class Assistant:
         reply: str,
         claims: tuple[Claim, ...],
         degraded: tuple[str, ...],
+        phrased_by: str,
     ) -> TurnResponse:
         commands: list[ExecutedCommand] = []
         for r in results:
@@ -385,6 +394,7 @@ class Assistant:
             choices=results[-1].choices if results else (),
             confirmation=card,
             degraded=degraded,
+            phrased_by=phrased_by,  # type: ignore[arg-type]
         )
 
     def card(self, item: Item, rank: int) -> ScoredProduct:
@@ -429,6 +439,7 @@ class Assistant:
             "constraints": public_constraints(state, self.currency),
             "ledger": [entry.model_dump(mode="json") for entry in state.ledger],
             "basket": [line.model_dump(mode="json") for line in self.store.basket(visitor_id)],
+            "basket_offers": self.store.basket_offers(visitor_id),
             "wishlist": self.store.wishlist(visitor_id),
             "preferences": self.store.preferences(visitor_id),
             "orders": [order.model_dump(mode="json") for order in self.store.orders(visitor_id)],

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from components.assistant import suggestions
-from components.assistant.basket_money import PricedLine, price_basket
+from components.assistant.basket_money import Bill, PricedLine, price_basket
 from components.assistant.context import Bought, Context
 from components.assistant.language import gloss, stems_of
-from components.assistant.offers import Offers, is_reduced
+from components.assistant.offers import Offer, Offers, is_reduced
 from components.assistant.references import References
 from components.assistant.results import Item, Result
 from components.assistant.shelf import (
@@ -31,6 +31,7 @@ from components.assistant.shelf import (
     words_of,
 )
 from components.assistant.state import DialogueState, Pending, Question, Shown, UndoStep, digest_of
+from components.assistant.till import Till
 from components.assistant.variants import (
     choose,
     facts_of,
@@ -40,7 +41,7 @@ from components.assistant.variants import (
     variant_of,
 )
 from components.contracts.commands import BasketSet, CheckoutPreview, Clarify, Constraint
-from components.contracts.errors import UnknownProductError
+from components.contracts.errors import OfferUsedError, UnknownProductError
 from components.contracts.records import (
     BasketAdd,
     BasketLine,
@@ -58,6 +59,16 @@ from components.state.store import Store
 
 LIST_LENGTH = 8
 _AVOID = "avoid"
+_CODE = re.compile(r"[a-z]+\d|\d+[a-z]")  # what a voucher's code looks like: save10
+_WHAT = ("product_id", "variant_id", "key", "promotion_id")  # what an undo operation is about
+_OFFER_WORDS = frozenset(
+    stems_of(
+        "coupon offer voucher discount deal promotion promo code apply use redeem activate clip add "
+        "put take off remove drop please basket cart order bag trolley checkout my all any every "
+        "best available on for it them this that the everything one ones both back can you could i "
+        "want have to from now just and with what which save saving money price total bill"
+    )
+)
 _THE_MOST = re.compile(
     r"\bthe (?:very )?(?:cheapest|most expensive|best[- ]rated|highest[- ]rated|top[- ]rated|newest"
     r"|lightest|biggest|largest|smallest)\b(?! (?:ones|first|to|products|options))"
@@ -780,32 +791,121 @@ class Executor:
 
     def _basket_offers(self, command: Any) -> Result:
         """Say which offers fit the basket, each on one line, and what they take off together."""
-        facts = self.basket_facts()
-        lines = [
-            PricedLine(line.product_id, line.quantity, price)
-            for line, _, price in facts["lines"]
-            if price is not None
-        ]
-        running = [o for o in self.t.offers.all if o.runs(self.c.now, self.c.visitor_id)]
-        bill = price_basket(lines, running)
-        titles = {o.promotion_id: o.title for o in running}
-        used = [
-            (hit, titles[promotion_id], minor)
-            for promotion_id, product_id, minor in bill.used
-            if (hit := self.hit(product_id)) is not None
-        ]
-        state = self.state.model_copy(update={"last_kind": "promotions", "question": None})
+        lines = self.priced_lines()
+        bill = self.till().best(lines)
+        used = self.used_by(bill)
+        on = self.till().bill(lines)
+        state = self.state.model_copy(
+            update={"last_kind": "basket_offers" if used else "promotions", "question": None}
+        )
         return Result(
             command,
             "saving" if lines else "empty",
             state,
             products=self.items([hit for hit, _, _ in used]),
             shows=bool(used),
+            question=bool(used) and on.discount_minor != bill.discount_minor,
             facts={
-                "used": tuple(used),
+                "used": used,
                 "saved_minor": bill.discount_minor,
                 "total_minor": bill.total_minor,
+                "is_on": on.discount_minor == bill.discount_minor,
             },
+        )
+
+    def till(self) -> Till:
+        """Return this household's offers as the store has them."""
+        return Till(self.t.store, self.t.offers, self.c.visitor_id, self.c.now)
+
+    def priced_lines(self) -> list[PricedLine]:
+        """Return the basket's lines that have a price, as the till reads them."""
+        found = []
+        for line in self.c.basket:
+            product = self.product(line.product_id)
+            price = line_price(product, line.variant_id) if product else None
+            if price is not None:
+                found.append(PricedLine(line.product_id, line.quantity, price))
+        return found
+
+    def used_by(self, bill: Bill) -> tuple[tuple[Hit, str, int], ...]:
+        """Return (product, offer's title, what it takes off) of a bill's offers."""
+        titles = {o.promotion_id: o.title for o in self.t.offers.all}
+        return tuple(
+            (hit, titles[promotion_id], minor)
+            for promotion_id, product_id, minor in bill.used
+            if (hit := self.hit(product_id)) is not None
+        )
+
+    def named_offers(self, query: str, offers: Sequence[Offer]) -> list[Offer]:
+        """Return the offers that words name best, by their title or by what they are on.
+
+        Words that name no offer of these say nothing, unless they name a thing of this shop or
+        look like a code: then no offer is meant.
+        """
+        words = set(stems_of(query)) - _OFFER_WORDS
+        score = {}
+        for offer in offers:
+            told = set(stems_of(offer.title))
+            for product_id in offer.product_ids:
+                product = self.product(product_id)
+                if product is not None and self.c.quantity_of(product_id):
+                    told |= words_of(product)
+            score[offer.promotion_id] = len(words & told)
+        best = max(score.values(), default=0)
+        if best:
+            return [o for o in offers if score[o.promotion_id] == best]
+        named = [w for w in words if self.shelf.knows_word(w) or _CODE.search(w)]
+        return [] if named else list(offers)
+
+    def _offers_apply(self, command: Any) -> Result:
+        lines, till = self.priced_lines(), self.till()
+        state = self.state.model_copy(update={"last_kind": "offers_apply", "question": None})
+        if not lines:
+            return Result(command, "empty", state, status="failed", facts=self.basket_facts())
+        usable = till.usable()
+        if command.promotion_ids:
+            meant = [o for o in usable if o.promotion_id in command.promotion_ids]
+        else:
+            meant = self.named_offers(command.query, usable)
+        held = {o.promotion_id for o in till.on_basket()}
+        kept = [o for o in usable if o.promotion_id in held]
+        fitting = price_basket(lines, [*kept, *(o for o in meant if o.promotion_id not in held)])
+        wanted = {o.promotion_id for o in meant}
+        new = till.apply([i for i, _, _ in fitting.used if i in wanted])
+        for promotion_id in new:
+            self.operations.append({"do": "offer", "promotion_id": promotion_id, "present": False})
+        outcome = "offers_on" if new else "offers_same" if held & wanted else "no_offer_fits"
+        ran = command.model_copy(update={"promotion_ids": tuple(new), "query": ""})
+        return self.offers_result(ran if new else command, outcome, state, named=bool(meant))
+
+    def _offers_remove(self, command: Any) -> Result:
+        held = set(self.t.store.basket_offers(self.c.visitor_id))
+        offers = [o for o in self.t.offers.all if o.promotion_id in held]
+        if command.promotion_ids:
+            meant = [o for o in offers if o.promotion_id in command.promotion_ids]
+        else:
+            meant = self.named_offers(command.query, offers)
+        gone = self.till().take_off([o.promotion_id for o in meant])
+        for promotion_id in gone:
+            self.operations.append({"do": "offer", "promotion_id": promotion_id, "present": True})
+        state = self.state.model_copy(update={"last_kind": "offers_remove", "question": None})
+        ran = command.model_copy(update={"promotion_ids": tuple(gone), "query": ""})
+        outcome = "offers_off" if gone else "no_offer_on"
+        return self.offers_result(ran if gone else command, outcome, state, named=bool(meant))
+
+    def offers_result(
+        self, command: Any, outcome: str, state: DialogueState, *, named: bool
+    ) -> Result:
+        """Return the result of a change of the basket's offers, with the basket's new sums."""
+        facts = self.basket_facts()
+        return Result(
+            command,
+            outcome,
+            state,
+            status="failed" if outcome in ("no_offer_fits", "no_offer_on") else "done",
+            products=self.items([hit for hit, _, _ in facts["used"]]),
+            shows=bool(facts["used"]),
+            facts={**facts, "named": named},
         )
 
     def _promotions(self, command: Any) -> Result:
@@ -973,15 +1073,16 @@ class Executor:
     def basket_facts(self) -> dict[str, Any]:
         """Return the lines with their prices, the sum and the count."""
         lines = []
-        total = 0
         for line in self.c.basket:
             product = self.product(line.product_id)
-            price = line_price(product, line.variant_id) if product else None
-            lines.append((line, product, price))
-            total += (price or 0) * line.quantity
+            lines.append((line, product, line_price(product, line.variant_id) if product else None))
+        bill = self.till().bill(self.priced_lines())
         return {
             "lines": tuple(lines),
-            "total_minor": total,
+            "gross_minor": bill.gross_minor,
+            "used": self.used_by(bill),
+            "saved_minor": bill.discount_minor,
+            "total_minor": bill.total_minor,
             "count": sum(line.quantity for line in self.c.basket),
         }
 
@@ -1448,9 +1549,7 @@ class Executor:
         step = self.state.undo[-1]
         first: dict[str, dict[str, Any]] = {}
         for operation in step.operations:  # what was before the step, each thing once
-            name = json.dumps(
-                [operation["do"], *(operation.get(k) for k in ("product_id", "variant_id", "key"))]
-            )
+            name = json.dumps([operation["do"], *(operation.get(k) for k in _WHAT)])
             first.setdefault(name, operation)
         for operation in first.values():
             self.restore(operation)
@@ -1483,6 +1582,9 @@ class Executor:
                 operation["variant_id"],
                 quantity if stock is None else min(quantity, stock),
             )
+        elif operation["do"] == "offer":
+            held, promotion_id = bool(operation["present"]), operation["promotion_id"]
+            self.t.store.basket_offer_set(self.c.visitor_id, promotion_id, held)
         elif operation["do"] == "wishlist":
             self.t.store.wishlist_set(
                 self.c.visitor_id, operation["product_id"], bool(operation["present"])
@@ -1492,9 +1594,12 @@ class Executor:
 
     # -- checkout
 
-    def quote(self) -> tuple[list[dict[str, Any]], int, list[tuple[Product, int]]]:
-        """Price the basket as it is now; return lines, sum and what exceeds the stock."""
-        lines, total, short = [], 0, []
+    def quote(self) -> tuple[dict[str, Any], Bill, list[tuple[Product, int]]]:
+        """Price the basket as it is now; return what consent is bound to, the bill, what is short.
+
+        Consent is to these lines at these prices, these offers taking this much off, and the sum.
+        """
+        lines, short = [], []
         for line in self.lines():
             product = self.product(line.product_id)
             price = line_price(product, line.variant_id) if product else None
@@ -1514,42 +1619,46 @@ class Executor:
                     "price_minor": price,
                 }
             )
-            total += price * line.quantity
-        return lines, total, short
-
-    def _checkout_preview(self, command: Any) -> Result:
-        lines, total, short = self.quote()
-        state = self.state.model_copy(
-            update={"last_kind": "checkout_preview", "question": None, "pending": None}
+        bill = self.till().bill(
+            [PricedLine(x["product_id"], x["quantity"], x["price_minor"]) for x in lines]
         )
-        if not lines:
-            return Result(command, "empty", state, status="failed", facts=self.basket_facts())
-        if short:
-            return Result(command, "short", state, status="refused", facts={"short": tuple(short)})
         arguments = {
             "visitor": self.c.visitor_id,
             "session": self.session_id,
             "lines": lines,
-            "total_minor": total,
+            "offers": [list(one) for one in bill.used],
+            "total_minor": bill.total_minor,
             "currency": self.c.currency,
         }
+        return arguments, bill, short
+
+    def _checkout_preview(self, command: Any) -> Result:
+        arguments, bill, short = self.quote()
+        state = self.state.model_copy(
+            update={"last_kind": "checkout_preview", "question": None, "pending": None}
+        )
+        if not arguments["lines"]:
+            return Result(command, "empty", state, status="failed", facts=self.basket_facts())
+        if short:
+            return Result(command, "short", state, status="refused", facts={"short": tuple(short)})
         digest = digest_of(arguments)
         confirmation_id = f"c-{digest_of([digest, self.state.turn])[:20]}"
         pending = Pending(
             confirmation_id=confirmation_id,
             action="checkout",
             digest=digest,
-            total_minor=total,
+            total_minor=bill.total_minor,
             currency=self.c.currency,
         )
         state = state.model_copy(update={"pending": pending})
+        more = self.till().best(self.priced_lines()).discount_minor - bill.discount_minor
         return Result(
             command,
             "preview",
             state,
             question=True,
             confirmation_id=confirmation_id,
-            facts=self.basket_facts(),
+            facts={**self.basket_facts(), "could_save_minor": more},
         )
 
     def _checkout_confirm(self, command: Any) -> Result:
@@ -1565,21 +1674,10 @@ class Executor:
                 self.state.model_copy(update={"question": None}),
                 status="refused",
             )
-        lines, total, short = self.quote()
-        arguments = {
-            "visitor": self.c.visitor_id,
-            "session": self.session_id,
-            "lines": lines,
-            "total_minor": total,
-            "currency": self.c.currency,
-        }
+        arguments, bill, short = self.quote()
+        lines = arguments["lines"]
         if short or digest_of(arguments) != pending.digest:
-            again = self._checkout_preview(CheckoutPreview())
-            return replace(
-                again,
-                outcome="changed" if again.outcome == "preview" else again.outcome,
-                extra_commands=((command, "refused"),),
-            )
+            return self.changed_since(command)
         order_id = f"o-{digest_of([pending.confirmation_id, self.session_id])[:12]}"
         order = Order(
             order_id=order_id,
@@ -1592,7 +1690,7 @@ class Executor:
                 )
                 for x in lines
             ),
-            total_minor=total,
+            total_minor=bill.total_minor,
             currency=self.c.currency,
             status="placed",
             at=self.c.now,
@@ -1612,9 +1710,15 @@ class Executor:
             )
             for n, x in enumerate(lines)
         ]
-        with self.t.store.together():
-            self.t.store.order_add(self.c.visitor_id, order, clear_basket=True)
-            self.t.store.append_events(events)
+        try:
+            with self.t.store.together():
+                amounts = {promotion_id: minor for promotion_id, _, minor in bill.used}
+                self.t.store.redeem(self.c.visitor_id, amounts, order_id=order_id, at=self.c.now)
+                self.t.store.order_add(self.c.visitor_id, order, clear_basket=True)
+                self.t.store.append_events(events)
+        except OfferUsedError:  # by another session of this household, a moment ago
+            return self.changed_since(command)
+        used = self.used_by(bill)
         self.refresh_basket()
         self.c = replace(self.c, orders=(*self.c.orders, order))
         state = self.state.model_copy(
@@ -1629,7 +1733,21 @@ class Executor:
                 "last_added": None,
             }
         )
-        return Result(command, "ordered", state, facts={"order": order})
+        return Result(
+            command,
+            "ordered",
+            state,
+            facts={"order": order, "used": used, "saved_minor": bill.discount_minor},
+        )
+
+    def changed_since(self, command: Any) -> Result:
+        """Return a new question: what consent was given to is no longer what would be ordered."""
+        again = self._checkout_preview(CheckoutPreview())
+        return replace(
+            again,
+            outcome="changed" if again.outcome == "preview" else again.outcome,
+            extra_commands=((command, "refused"),),
+        )
 
     def _checkout_cancel(self, command: Any) -> Result:
         had = self.state.pending is not None

@@ -42,6 +42,8 @@ from components.contracts.commands import (
     Explain,
     ExplainAbsence,
     ForgetMe,
+    OffersApply,
+    OffersRemove,
     OrderView,
     OutOfScope,
     Part,
@@ -61,6 +63,7 @@ from components.contracts.commands import (
     WishlistRemove,
     WishlistView,
 )
+from components.contracts.records import Product
 
 Origin = Literal["rules", "classifier", "llm"]
 _OPTION_FIELDS = (
@@ -158,7 +161,12 @@ class _Turn:
                 answer = self.answer_question(self.state.question.choices[0])
                 if answer is not None:
                     return self.out(*answer)
+            if self.state.last_kind == "basket_offers":
+                return self.out(OffersApply())
             return self.out(Clarify(about="nothing_pending"))
+        offers = self.about_offers(bare)
+        if offers is not None:
+            return self.out(*offers)
         if (
             pending is not None
             and self.state.last_kind == "checkout_preview"
@@ -559,6 +567,8 @@ class _Turn:
         """Parse a message of several clauses; None unless each clause is understood."""
         intents = [rules.intent_of(p) for p in pieces]
         acting = {
+            "offers_apply",
+            "offers_remove",
             "basket_add",
             "basket_remove",
             "basket_quantity",
@@ -602,6 +612,7 @@ class _Turn:
             if product is None:
                 return None
             options = self.options_said(self.reading, product.product_id)
+            options = options or self.value_said(product, question.option)
             if re.search(
                 r"\bany\b|doesn't matter|don't care|whichever|you (?:choose|pick)", self.text
             ) and question.option not in ("size",):
@@ -638,6 +649,25 @@ class _Turn:
             if len(pointed.product_ids) == 1 and pointed.product_ids[0] in question.choices:
                 return self.answer_question(pointed.product_ids[0])
         return None
+
+    def value_said(self, product: Product, option: str | None) -> dict[str, str]:
+        """Return the one value of an option that stands by itself in the answer: "L is fine then".
+
+        A single letter counts as a capital only, so that no "a" or "s" of a sentence is a size.
+        """
+        if option is None or re.search(r"\b(?:not|no|without)\b", self.text):
+            return {}
+        values = {v.options[option] for v in product.variants if option in v.options}
+        said = [
+            value
+            for value in values
+            if re.search(
+                rf"(?<![\w-]){re.escape(value)}(?![\w-])",
+                self.c.raw,
+                re.IGNORECASE if len(value) > 1 else 0,
+            )
+        ]
+        return {option: said[0]} if len(said) == 1 else {}
 
     def answer_question(self, product_id: str) -> list[Any] | None:
         question = self.state.question
@@ -1276,10 +1306,42 @@ class _Turn:
             return None
         return [Clarify(about="what_product", subject="similar")]
 
+    def about_offers(self, bare: str) -> list[Any] | None:
+        """Read a message that is about using offers, or not, and about nothing else."""
+        if rules.OFFERS_IT.match(bare) and self.state.last_kind in _OFFERS_TOLD and self.c.basket:
+            return [OffersApply(), *self.asked_again()]
+        parts = rules.clauses(bare)
+        is_off = rules.OFFERS_REMOVE.search(bare) is not None
+        if not is_off and rules.OFFERS_APPLY.search(bare) is None:
+            return None
+        ordering = re.search(r"\b(?:and|then) (?:check ?out|pay|order|place)\b", bare)
+        if len(parts) > 1 and not (ordering and len(parts) == 2):
+            return None
+        act = self.offers_act("offers_remove" if is_off else "offers_apply", bare)
+        return [act, CheckoutPreview()] if ordering else [act, *self.asked_again()]
+
+    def asked_again(self) -> list[Any]:
+        """Return the order's question anew where one is open: its sum will have changed."""
+        return [CheckoutPreview()] if self.state.pending is not None else []
+
+    def offers_act(self, intent: str | None, text: str) -> Any:
+        """Return the command that puts the offers a text names on the basket, or takes them off."""
+        query = re.sub(r"\b(?:and|then) (?:check ?out|pay|order|place)\b.*", " ", text)[:200]
+        return OffersApply(query=query) if intent == "offers_apply" else OffersRemove(query=query)
+
+    def do_offers_apply(self, text: str, reading: Reading) -> list[Any] | None:
+        return [self.offers_act("offers_apply", text)]
+
+    def do_offers_remove(self, text: str, reading: Reading) -> list[Any] | None:
+        return [self.offers_act("offers_remove", text)]
+
     def do_promotions(self, text: str, reading: Reading) -> list[Any] | None:
         if re.search(
-            r"\b(?:fit|for|on|apply to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the) (?:basket|cart|trolley|bag)\b|\bi save\b",
+            r"\b(?:fits?|for|on|appl(?:y|ies) to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the|i) (?:basket|cart|trolley|bag|order)\b|\bi save\b|\b(?:coupons?|vouchers?|offers?|discounts?) (?:\w+ )?(?:save|take off|knock off|fit|apply)\b(?! to me)",
             text,
+        ) or (
+            self.c.basket
+            and re.search(r"\b(?:coupons?|vouchers?)\b.*\bi use\b|\bi use (?:any|a|some)\b", text)
         ):
             return [Promotions(in_basket=True)]
         pointing = re.search(
@@ -2390,6 +2452,7 @@ _ERASE = re.compile(
 _NARROWS = re.compile(
     r"^(?:and |but |ok(?:ay)?,? |then )*(?:only|just|in|from|by|with|it (?:has to|must|should) be|they (?:have to|must|should) be|must be|has to be)\b"
 )
+_OFFERS_TOLD = frozenset({"basket_offers", "promotions", "checkout_preview", "offers_remove"})
 _STILL_ABOUT_THE_ORDER = frozenset(
     {
         "checkout_preview",

@@ -12,7 +12,13 @@ from typing import Any
 from components.assistant.aspects import aspects_of
 from components.assistant.claims import ClaimBook
 from components.assistant.results import Item, Result
-from components.assistant.safety import quotable, safe_all, safe_value, safe_words
+from components.assistant.safety import (
+    addresses_machine,
+    quotable,
+    safe_all,
+    safe_value,
+    safe_words,
+)
 from components.assistant.shelf import is_sold, public_names
 from components.assistant.variants import in_stock, line_price, option_text, variant_of
 from components.contracts.commands import Constraint
@@ -337,19 +343,17 @@ class Writer:
             return self.t(
                 "None of your offers fits this basket.", "您的优惠都不适用于购物车里的商品。"
             )
-        parts = [
-            f"{self.b.offer(hit.product, safe_words(title, limit=40))} "
-            + self.t(
-                f"takes {self.b.total(minor, f'offer:{hit.product_id}')} off",
-                f"减 {self.b.total(minor, f'offer:{hit.product_id}')}",
-            )
-            for hit, title, minor in r.facts["used"][:5]
-        ]
+        parts = self.reductions(r.facts["used"])
         saved = self.b.total(r.facts["saved_minor"], "result:saved")
         total = self.b.total(r.facts["total_minor"], "result:after_offers")
+        if r.facts["is_on"]:
+            return self.t(
+                f"On your basket already: {listed(parts)}. You save {saved} and pay {total}.",
+                f"已经用在购物车上：{listed(parts, 'zh')}。共省 {saved}，应付 {total}。",
+            )
         return self.t(
-            f"For your basket: {listed(parts)}. Together you would save {saved} and pay {total}.",
-            f"适用于购物车：{listed(parts, 'zh')}。共可省 {saved}，应付 {total}。",
+            f"For your basket: {listed(parts)}. Together you would save {saved} and pay {total}. Shall I apply them?",
+            f"适用于购物车：{listed(parts, 'zh')}。共可省 {saved}，应付 {total}。要使用吗？",
         )
 
     def say_due(self, r: Result) -> str:
@@ -831,7 +835,73 @@ class Writer:
             for line, p, price in r.facts["lines"]
         ]
         total = self.b.total(r.facts["total_minor"], "basket:total")
-        return self.t(f"{listed(lines)}. Total {total}.", f"{listed(lines, 'zh')}。合计 {total}。")
+        off = self.off(r)
+        return self.t(
+            f"{listed(lines)}.{off} Total {total}.", f"{listed(lines, 'zh')}。{off}合计 {total}。"
+        )
+
+    def off(self, r: Result) -> str:
+        """Say what the offers on the basket take off; nothing where none does."""
+        used = r.facts.get("used") or ()
+        if not used:
+            return ""
+        parts = self.reductions(used)
+        return self.t(f" {listed(parts)}.", f"{listed(parts, 'zh')}。")
+
+    def reductions(self, used: Sequence[tuple[Any, str, int]]) -> list[str]:
+        """Return "the offer ... takes ... off" for each offer used, five at most."""
+        made = []
+        for hit, title, minor in used[:5]:
+            amount = self.b.total(minor, f"offer:{hit.product_id}")
+            label = self.b.offer(hit.product, self.offer_name(title))
+            made.append(self.t(f"“{label}” takes {amount} off", f"“{label}”减 {amount}"))
+        return made
+
+    def offer_name(self, title: str) -> str:
+        """Name an offer by its title, unless that speaks to the machinery."""
+        named = "" if addresses_machine(title) else safe_words(title, limit=40)
+        return named or self.t("an offer", "优惠")
+
+    def say_offers_on(self, r: Result) -> str:
+        saved = self.b.total(r.facts["saved_minor"], "result:saved")
+        total = self.b.total(r.facts["total_minor"], "basket:total")
+        return self.t(
+            f"Applied:{self.off(r)} You save {saved} and pay {total}. Say undo to take it back.",
+            f"已使用：{self.off(r)}共省 {saved}，应付 {total}。说“撤销”可以取消。",
+        )
+
+    def say_offers_same(self, r: Result) -> str:
+        total = self.b.total(r.facts["total_minor"], "basket:total")
+        return self.t(
+            f"Already on your basket:{self.off(r)} You pay {total}.",
+            f"已经在用了：{self.off(r)}应付 {total}。",
+        )
+
+    def say_no_offer_fits(self, r: Result) -> str:
+        total = self.b.total(r.facts["total_minor"], "basket:total")
+        if not r.facts["named"]:
+            return self.t(
+                f"I know of no such offer of yours.{self.off(r)} Your total is {total}.",
+                f"没有找到这样的优惠。{self.off(r)}合计 {total}。",
+            )
+        return self.t(
+            f"No offer of yours takes anything more off this basket.{self.off(r)} Your total is {total}.",
+            f"没有可以再减的优惠。{self.off(r)}合计 {total}。",
+        )
+
+    def say_offers_off(self, r: Result) -> str:
+        total = self.b.total(r.facts["total_minor"], "basket:total")
+        return self.t(
+            f"Taken off; you can use it another time.{self.off(r)} Your total is {total}.",
+            f"已取消，以后还可以使用。{self.off(r)}合计 {total}。",
+        )
+
+    def say_no_offer_on(self, r: Result) -> str:
+        total = self.b.total(r.facts["total_minor"], "basket:total")
+        return self.t(
+            f"No such offer is on your basket.{self.off(r)} Your total is {total}.",
+            f"购物车没有使用这样的优惠。{self.off(r)}合计 {total}。",
+        )
 
     def say_basket(self, r: Result) -> str:
         return self.t("Your basket: ", "您的购物车：") + self.contents(r)
@@ -991,8 +1061,19 @@ class Writer:
 
     def say_preview(self, r: Result) -> str:
         return self.t(
-            f"Please confirm: {self.contents(r)} Shall I place this order?",
-            f"请确认：{self.contents(r)}要下单吗？",
+            f"Please confirm: {self.contents(r)}{self.could_save(r)} Shall I place this order?",
+            f"请确认：{self.contents(r)}{self.could_save(r)}要下单吗？",
+        )
+
+    def could_save(self, r: Result) -> str:
+        """Say that the visitor's offers would take more off; nothing where they would not."""
+        more = r.facts.get("could_save_minor", 0)
+        if more <= 0:
+            return ""
+        amount = self.b.total(more, "result:could_save")
+        return self.t(
+            f" Your offers would take {amount} more off; say apply my offers to use them.",
+            f"您的优惠券还可以再省 {amount}，说“使用优惠券”即可。",
         )
 
     def say_changed(self, r: Result) -> str:
@@ -1020,9 +1101,18 @@ class Writer:
     def say_ordered(self, r: Result) -> str:
         order = r.facts["order"]
         total = self.b.total(order.total_minor or 0, f"order:{order.order_id}")
+        saved = r.facts.get("saved_minor", 0)
+        gain = (
+            self.t(
+                f", {self.b.total(saved, 'result:saved')} of offers taken off",
+                f"，优惠已减 {self.b.total(saved, 'result:saved')}",
+            )
+            if saved
+            else ""
+        )
         return self.t(
-            f"Thank you, order {order.order_id} is placed: {total}.",
-            f"谢谢，订单 {order.order_id} 已提交：{total}。",
+            f"Thank you, order {order.order_id} is placed: {total}{gain}.",
+            f"谢谢，订单 {order.order_id} 已提交：{total}{gain}。",
         )
 
     def say_cancelled(self, r: Result) -> str:

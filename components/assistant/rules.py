@@ -35,6 +35,18 @@ THANKS = _p(
 FAREWELL = _p(
     r"^(?:bye|goodbye|good bye|see you|have a (?:nice|good|great) (?:day|one|evening)|that's all|that is all|i'm done|nothing else|no that's it|that will be all)\b.*$"
 )
+_VOUCHER = r"(?:coupons?|vouchers?|promo(?:tion(?:al)?)? codes?|discount codes?)"
+_COUPON = rf"(?:{_VOUCHER}|offers?|discounts?|deals?|promotions?)"
+_W = r"[^\s,;.?!]+ "  # one word of the same clause
+OFFERS_REMOVE = _p(
+    rf"\b(?:remove|drop|delete|take (?:off|away|back|out)|cancel|un-?apply|(?:don't|do not|not|won't|rather not|never mind) (?:want to |wanna )?(?:use|using|apply|applying|redeem)|stop using|leave (?:off|out)|hold back) (?:(?:{_W}){{0,5}}?{_VOUCHER}|(?:{_W}){{0,2}}?{_COUPON})\b(?! (?:filter|limit|constraint|only|requirement|restriction))|\b(?:take|leave) (?:{_W}){{1,4}}?{_COUPON} (?:off|away|out|back)\b|\b(?:keep|save) (?:{_W}){{0,4}}?{_VOUCHER} for (?:later|another|next|some)\b|\bwithout (?:{_W}){{0,3}}?{_VOUCHER}\b"
+)
+OFFERS_APPLY = _p(
+    rf"^(?!(?:and |so |ok,? |then )*(?:what|which|how (?:much|do|can|does)|do i|do you|are there|is there|any\b|where|when|why|if)\b)(?!.*\bhow much\b).*(?:\b(?:apply|use|redeem|activate|clip|cash in|enter|spend|try)(?: up)? (?:(?:{_W}){{0,6}}?{_VOUCHER}|(?:{_W}){{0,2}}?{_COUPON})\b(?! only)|\b(?:add|put|take|include|deduct|knock off|subtract) (?:in |off )?(?:my |the |that |this |those |these |all |all my |a )?(?:{_W}){{0,2}}?(?:{_VOUCHER}|discounts?)\b|\b(?:put|add|get) {_COUPON} (?:on|to)\b)"
+)
+OFFERS_IT = _p(
+    r"^(?:yes|yeah|ok(?:ay)?|sure|please|then|great|good|and|just|go ahead and|well|so|[\s,.!])*(?:please )?(?:apply|use|redeem|take) (?:it|them|that|those|this|these|both|all|all of them|that one|the first one)(?: all)?(?: (?:then|please|now|for me|on (?:my|this|the) (?:basket|cart|order)))*[\s.!]*$"
+)
 ACKNOWLEDGE = _p(
     r"^(?:i see|ok(?:ay)?|alright|cool|nice|great|good|interesting|hm+|ah+|oh+(?: really)?|wow|got it|understood|perfect|sounds good|makes sense|no problem|really|fine|lol|sure)[\s!.,?]*(?:ok|nice|cool|i see)?[\s!.?]*$"
 )
@@ -175,10 +187,12 @@ RULES: tuple[Rule, ...] = (
             r"\b(?:similar(?: to| ones?| products?| items?)?|alternatives?(?: to| for)?|(?:something|anything|others?|more|ones|another one|products?|items?|stuff) (?:else )?(?:like|such as|close to) (?:it|this|that|the|these|those|them)|comparable|same (?:kind|type|style|sort) (?:as|of)|more of (?:the same|these|this)|resembl\w+|in the same (?:style|vein))\b"
         ),
     ),
+    Rule("offers_remove", OFFERS_REMOVE),
+    Rule("offers_apply", OFFERS_APPLY),
     Rule(
         "promotions",
         _p(
-            r"\b(?:any|what|which|show|list|see|are there|is there|has|got|do you have|have you(?: got)?|current|today's|active|got|tell me about|all|your|latest|running)\b(?: \w+){0,4} (?:deals?|offers?|promotions?|discounts?|specials?|sales?|coupons?|vouchers?|bargains?|promo(?:s| codes?)?)\b(?! price)|\bwhat(?:'s| is| products are| items are|'s currently| is currently| do you have| have you got)?(?: \w+){0,2} (?:on sale|on offer|discounted|reduced|on promotion|on special)\b|^(?:deals?|offers?|promotions?|discounts?|sales?|special offers?|promos?|on sale)[\s?.!]*$|\banything (?:on sale|on offer|discounted|reduced)\b|\boffers? (?:for me|that apply|apply|i can use)\b|\bis (?:anything|something) (?:on sale|reduced|discounted)\b|\bpromotions\b|\b(?:what|how much) (?:would|could|can|do|will) i save\b"
+            r"\b(?:any|what|which|show|list|see|are there|is there|has|got|do you have|have you(?: got)?|current|today's|active|got|tell me about|all|your|latest|running)\b(?: \w+){0,4} (?:deals?|offers?|promotions?|discounts?|specials?|sales?|coupons?|vouchers?|bargains?|promo(?:s| codes?)?)\b(?! price)|\bwhat(?:'s| is| products are| items are|'s currently| is currently| do you have| have you got)?(?: \w+){0,2} (?:on sale|on offer|discounted|reduced|on promotion|on special)\b|^(?:deals?|offers?|promotions?|discounts?|sales?|special offers?|promos?|on sale)[\s?.!]*$|\banything (?:on sale|on offer|discounted|reduced)\b|\boffers? (?:for me|that apply|apply|i can use)\b|\bis (?:anything|something) (?:on sale|reduced|discounted)\b|\bpromotions\b|\b(?:have|got) (?:a |some |i )?(?:coupons?|vouchers?)\b|\bi save\b|\b(?:coupons?|vouchers?|offers?|discounts?) (?:\w+ )?(?:save|take off|knock off|bring|fit|apply)\b|\b(?:what|how much) (?:would|could|can|do|will) i save\b"
         ),
     ),
     Rule(
@@ -264,7 +278,7 @@ _CLAUSE = re.compile(
     r"\s*(?:[;.!]|,?\s*\b(?:and then|then|and also|after that|and afterwards|also)\b,?|,|\band\b)\s*"
 )
 _VERB = re.compile(
-    r"^\s*(?:please |also |now |just |can you |could you |i want to |i'd like to |let's |go ahead and )*(?:add|put|remove|delete|take|drop|buy|order|show|empty|clear|make|change|set|save|compare|checkout|check out|undo|find|what|view|give|get|i'll take|i will take|place|search|remember|swap|replace)\b"
+    r"^\s*(?:please |also |now |just |can you |could you |i want to |i'd like to |let's |go ahead and )*(?:add|put|remove|delete|take|drop|buy|order|show|empty|clear|make|change|set|save|compare|checkout|check out|undo|find|what|view|give|get|i'll take|i will take|place|search|remember|swap|replace|(?:apply|use|redeem)(?=.*\b(?:coupon|voucher|offer|discount|promo)))\b"
 )
 
 

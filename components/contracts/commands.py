@@ -140,6 +140,22 @@ class Promotions(_Command):
     )
 
 
+class OffersApply(_Command):
+    """Put the visitor's offers on the basket: those that fit, or those the words name."""
+
+    kind: Literal["offers_apply"] = "offers_apply"
+    promotion_ids: Annotated[tuple[Id, ...], Field(max_length=500)] = ()
+    query: Annotated[str, Field(max_length=200)] = ""
+
+
+class OffersRemove(_Command):
+    """Take offers off the basket: all, or those the words name."""
+
+    kind: Literal["offers_remove"] = "offers_remove"
+    promotion_ids: Annotated[tuple[Id, ...], Field(max_length=500)] = ()
+    query: Annotated[str, Field(max_length=200)] = ""
+
+
 class Restock(_Command):
     """What the visitor is probably running low on."""
 
@@ -296,7 +312,8 @@ class Converse(_Command):
 
 Command = Annotated[
     Search | Refine | Details | Compare | Similar | Recommend | Bundle | Explain | ExplainAbsence
-    | Promotions | Restock | Usual | BasketView | BasketSet | BasketRemove | BasketClear | Swap
+    | Promotions | OffersApply | OffersRemove | Restock | Usual | BasketView | BasketSet
+    | BasketRemove | BasketClear | Swap
     | WishlistView | WishlistAdd | WishlistRemove | OrderView | ReviewsSummary | ProfileView
     | PreferenceSet | ForgetMe | Undo | CheckoutPreview | CheckoutConfirm | CheckoutCancel | Clarify
     | OutOfScope | Converse,
@@ -306,6 +323,6 @@ COMMAND: TypeAdapter[Any] = TypeAdapter(Command)
 MUTATING_KINDS = frozenset(
     {
         "basket_set", "basket_remove", "basket_clear", "swap", "wishlist_add", "wishlist_remove",
-        "preference_set", "forget_me", "undo", "checkout_confirm",
+        "preference_set", "forget_me", "undo", "checkout_confirm", "offers_apply", "offers_remove",
     }
 )  # fmt: skip

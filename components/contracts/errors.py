@@ -48,6 +48,10 @@ class StateError(ShelfwiseError):
     """The state database cannot be opened, migrated or written."""
 
 
+class OfferUsedError(ShelfwiseError):
+    """An offer that this household has used already."""
+
+
 class ServiceError(ShelfwiseError):
     """The service cannot start or answer: port in use, no release, dependency absent."""
 

@@ -282,6 +282,9 @@ class TurnResponse(Message):
     choices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
     degraded: tuple[str, ...] = ()
+    phrased_by: Literal["templates", "llm"] = Field(
+        default="templates", description="whose words: a rephrasing is checked against the claims"
+    )
 
 
 class ToolRequest(Message):
@@ -411,6 +414,7 @@ class BasketDiscount(Message):
     """What an offer takes off the basket."""
 
     promotion_id: Id
+    product_id: Id | None = Field(default=None, description="the line it takes it off")
     title: str
     amount_minor: Annotated[int, Field(ge=0)]
 
@@ -422,9 +426,21 @@ class BasketResponse(Message):
     visitor_id: Id
     items: tuple[BasketItem, ...]
     subtotal_minor: int = 0
-    discounts: tuple[BasketDiscount, ...] = ()
+    discounts: tuple[BasketDiscount, ...] = Field(
+        default=(), description="offers on the basket, with what each takes off now"
+    )
+    usable: tuple[BasketDiscount, ...] = Field(
+        default=(), description="offers of the visitor that would take more off, not on it yet"
+    )
+    usable_saving_minor: int = Field(default=0, description="what they would save on top")
     total_minor: int = 0
     currency: str = "USD"
+
+
+class BasketOffersRequest(Message):
+    """`PUT /v1/visitors/{visitor_id}/basket/offers`: exactly these are on it; none = all usable."""
+
+    promotion_ids: Annotated[tuple[Id, ...], Field(max_length=500)] | None = None
 
 
 class PreferenceRequest(Message):
@@ -445,6 +461,8 @@ class VisitorResponse(Message):
     habits: tuple[str, ...] = ()
     events: tuple[dict[str, Any], ...] = ()
     basket: tuple[dict[str, Any], ...] = ()
+    basket_offers: tuple[str, ...] = ()
+    redemptions: tuple[dict[str, Any], ...] = ()
     wishlist: tuple[str, ...] = ()
     preferences: dict[str, str] = Field(default_factory=dict)
     orders: tuple[dict[str, Any], ...] = ()

@@ -24,6 +24,7 @@ from components.contracts.params import ServeParams, load_params
 from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Order, Purchase
 from components.recommend.slate import policy_of
 from components.registry.store import Registry
+from components.state.models import from_text
 from components.state.searches import SearchState
 from components.state.store import Store
 
@@ -257,9 +258,14 @@ def _turn(
 
 
 def remember(memory: Store, visitor_id: str, kept: Mapping[str, Any]) -> None:
-    """Put a visitor's basket, wishlist, preferences and orders as they were into a state."""
+    """Put a visitor's basket, offers, wishes, preferences and orders as they were into a state."""
     for line in kept.get("basket", ()):
         memory.basket_set(visitor_id, line["product_id"], line["variant_id"], line["quantity"])
+    for promotion_id in kept.get("basket_offers", ()):
+        memory.basket_offer_set(visitor_id, promotion_id, True)
+    for used in kept.get("redemptions", ()):
+        amounts = {used["promotion_id"]: used["amount_minor"]}
+        memory.redeem(visitor_id, amounts, order_id=used["order_id"], at=from_text(used["at"]))
     for product_id in kept.get("wishlist", ()):
         memory.wishlist_set(visitor_id, product_id, True)
     for name, value in kept.get("preferences", {}).items():

@@ -30,6 +30,7 @@ PERSONAL_TABLES = (
     "sessions",
     "answers",
     "baskets",
+    "basket_offers",
     "wishlists",
     "preferences",
     "orders",
@@ -98,6 +99,11 @@ def forget(connection: Connection, visitor_id: str, *, now: datetime) -> Receipt
         table = tables[name]
         gone = connection.execute(delete(table).where(table.c.visitor_id == visitor_id))
         removed[name] = removed.get(name, 0) + gone.rowcount
+    used = tables["redemptions"]
+    kept = connection.execute(
+        used.update().where(used.c.visitor_id == visitor_id).values(visitor_id=digest, order_id="")
+    )
+    removed["redemptions"] = kept.rowcount
     _pseudonymise(connection, tables["audits"], visitor_id, digest)
     for name in NAMING_TABLES:
         _rename(connection, tables[name], visitor_id, digest)

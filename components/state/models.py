@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0003"
+REVISION = "0004"
 _TIME = String(27)
 _ID = String(128)
 
@@ -100,6 +100,28 @@ class BasketRow(Base):
     variant_id: Mapped[str] = mapped_column(_ID, primary_key=True)
     quantity: Mapped[int] = mapped_column(Integer)
     place: Mapped[int] = mapped_column(Integer)
+
+
+class BasketOfferRow(Base):
+    """An offer that a visitor put on the basket; what it takes off is computed, never kept."""
+
+    __tablename__ = "basket_offers"
+    visitor_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    promotion_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+
+
+class RedemptionRow(Base):
+    """An offer used: the key makes a second use by the same household impossible.
+
+    Of a forgotten visitor the salted digest stays, so that forgetting does not renew an offer.
+    """
+
+    __tablename__ = "redemptions"
+    visitor_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    promotion_id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    order_id: Mapped[str] = mapped_column(_ID)
+    amount_minor: Mapped[int] = mapped_column(Integer)
+    at: Mapped[str] = mapped_column(_TIME)
 
 
 class WishRow(Base):

@@ -35,7 +35,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import StaticPool
 
-from components.contracts.errors import StateError
+from components.contracts.errors import OfferUsedError, StateError
 from components.contracts.records import BasketLine, Event, Order, Product
 from components.state import forget as forgetting
 from components.state.forget import Receipt
@@ -45,12 +45,14 @@ from components.state.models import (
     AnswerRow,
     AuditRow,
     Base,
+    BasketOfferRow,
     BasketRow,
     EventRow,
     KeyRow,
     OrderRow,
     PreferenceRow,
     ProductRow,
+    RedemptionRow,
     ResponseRow,
     SessionRow,
     SettingRow,
@@ -417,6 +419,108 @@ class Store:
             connection.execute(delete(BasketRow).where(BasketRow.visitor_id == visitor_id))
 
     @_stated
+    def basket_offers(self, visitor_id: str) -> list[str]:
+        """Return ids of the offers that the visitor put on the basket, sorted."""
+        query = (
+            select(BasketOfferRow.promotion_id)
+            .where(BasketOfferRow.visitor_id == visitor_id)
+            .order_by(BasketOfferRow.promotion_id)
+        )
+        with self._reading() as connection:
+            return [row[0] for row in connection.execute(query)]
+
+    @_stated
+    def basket_offer_set(self, visitor_id: str, promotion_id: str, present: bool) -> None:
+        """Put an offer on the basket or take it off; doing so twice changes nothing."""
+        with self._writing() as connection:
+            if not present:
+                connection.execute(
+                    delete(BasketOfferRow).where(
+                        BasketOfferRow.visitor_id == visitor_id,
+                        BasketOfferRow.promotion_id == promotion_id,
+                    )
+                )
+                return
+            statement = self._insert(BasketOfferRow).values(
+                visitor_id=visitor_id, promotion_id=promotion_id
+            )
+            connection.execute(
+                statement.on_conflict_do_nothing(index_elements=["visitor_id", "promotion_id"])
+            )
+
+    @_stated
+    def redeemed(self, visitor_id: str) -> set[str]:
+        """Return ids of the offers this visitor has used, also before being forgotten."""
+        with self._reading() as connection:
+            names = [visitor_id]
+            salt = connection.execute(
+                select(SettingRow.value).where(SettingRow.name == forgetting.SALT)
+            ).scalar()
+            if salt is not None:
+                names.append(forgetting.digest_of(visitor_id, salt))
+            query = select(RedemptionRow.promotion_id).where(RedemptionRow.visitor_id.in_(names))
+            return {row[0] for row in connection.execute(query)}
+
+    @_stated
+    def redemptions(self, visitor_id: str) -> list[dict[str, Any]]:
+        """Return which offers a visitor used, in which order and for how much, oldest first."""
+        query = (
+            select(RedemptionRow)
+            .where(RedemptionRow.visitor_id == visitor_id)
+            .order_by(RedemptionRow.at, RedemptionRow.promotion_id)
+        )
+        with self._reading() as connection:
+            rows = connection.execute(query).all()
+        return [
+            {
+                "promotion_id": r.promotion_id,
+                "order_id": r.order_id,
+                "amount_minor": r.amount_minor,
+                "at": r.at,
+            }
+            for r in rows
+        ]
+
+    @_stated
+    def redeem(
+        self, visitor_id: str, amounts: Mapping[str, int], *, order_id: str, at: datetime
+    ) -> None:
+        """Use offers for an order, all or none; the same order may say so again.
+
+        Args:
+            visitor_id: the household.
+            amounts: promotion id to what it took off, in minor units.
+            order_id: the order that used them.
+            at: the shop's time.
+
+        Raises:
+            OfferUsedError: another order of this household used one of them.
+        """
+        with self.together(), self._writing() as connection:
+            used = self.redeemed(visitor_id)
+            mine = {
+                r["promotion_id"] for r in self.redemptions(visitor_id) if r["order_id"] == order_id
+            }
+            for promotion_id, amount in amounts.items():
+                if promotion_id in mine:
+                    continue
+                row = {
+                    "visitor_id": visitor_id,
+                    "promotion_id": promotion_id,
+                    "order_id": order_id,
+                    "amount_minor": amount,
+                    "at": to_text(at),
+                }
+                statement = (
+                    self._insert(RedemptionRow)
+                    .values(**row)
+                    .on_conflict_do_nothing(index_elements=["visitor_id", "promotion_id"])
+                    .returning(RedemptionRow.promotion_id)
+                )
+                if promotion_id in used or connection.execute(statement).first() is None:
+                    raise OfferUsedError(f"offer {promotion_id!r} was used already.")
+
+    @_stated
     def wishlist(self, visitor_id: str) -> list[str]:
         """Return the wishlist's product ids in the order they were added."""
         query = (
@@ -502,6 +606,9 @@ class Store:
             is_new = connection.execute(statement).first() is not None
             if is_new and clear_basket:
                 connection.execute(delete(BasketRow).where(BasketRow.visitor_id == visitor_id))
+                connection.execute(
+                    delete(BasketOfferRow).where(BasketOfferRow.visitor_id == visitor_id)
+                )
             return is_new
 
     # -- assistant sessions
@@ -764,6 +871,8 @@ class Store:
                 e.model_dump(mode="json") for e in self.visitor_events(visitor_id, limit=100_000)
             ],
             "basket": [line.model_dump(mode="json") for line in self.basket(visitor_id)],
+            "basket_offers": self.basket_offers(visitor_id),
+            "redemptions": self.redemptions(visitor_id),
             "wishlist": self.wishlist(visitor_id),
             "preferences": self.preferences(visitor_id),
             "orders": [order.model_dump(mode="json") for order in self.orders(visitor_id)],

@@ -16,7 +16,6 @@ KNOWN_TO_FAIL: dict[str, str] = {
     "bz-typos_synonyms-5": "a throw is not known to be a blanket",
     "bz-safety-2": 'what was named in a refused message is not what "it" means next',
     "mk-ps2": "what keeps a drink cold is not known to be a bottle",
-    "mk-ca5": "another size after a sold-out one is not taken as the answer",
     "gs-3": "a kind of cookies in Chinese, without chocolate, finds others first",
     "gs-4": "a pack size and a brand kind in one sentence with two products",
 }

@@ -66,7 +66,7 @@ def _engines(text: str) -> tuple[Catalogue, SearchEngine, RecommendEngine]:
     return (
         catalogue,
         SearchEngine.from_products(catalogue),
-        RecommendEngine.from_catalogue(catalogue, history=()),
+        RecommendEngine.from_catalogue(catalogue),
     )
 
 

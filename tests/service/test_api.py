@@ -472,3 +472,39 @@ def test_a_forgotten_visitor_is_a_stranger_to_the_release(shop):
     assert shop._known(visitor_id) == visitor_id
     shop.forget(visitor_id, by="test")
     assert shop._known(visitor_id) is None
+
+
+def test_offers_go_on_the_basket_and_are_used_once(api):
+    visitor_id = f"o{uuid.uuid4().hex[:8]}"
+    at = f"/v1/visitors/{visitor_id}/basket"
+    ok(api.put(at, json={"product_id": "p03", "quantity": 1}))
+    plain = ok(api.put(at, json={"product_id": "p00", "quantity": 2}))
+    assert plain["discounts"] == []
+    assert [(u["promotion_id"], u["amount_minor"]) for u in plain["usable"]] == [("o2", 20)]
+    assert plain["usable_saving_minor"] == 20
+    for body in ({}, {"promotion_ids": ["o2"]}, {"promotion_ids": ["o2", "o2"]}):
+        priced = ok(api.put(f"{at}/offers", json=body))
+        assert [(d["promotion_id"], d["product_id"]) for d in priced["discounts"]] == [("o2", "p00")]
+        assert priced["total_minor"] == plain["total_minor"] - 20
+        assert priced["usable"] == []
+    for wrong in ("o1", "o3", "none"):  # for others, over, unknown
+        assert api.put(f"{at}/offers", json={"promotion_ids": [wrong]}).status_code == 409
+    assert ok(api.put(f"{at}/offers", json={"promotion_ids": []}))["total_minor"] == plain["total_minor"]
+    ok(api.put(f"{at}/offers", json={}))
+
+    def tool(name, **arguments):
+        body = {"session_id": visitor_id, "visitor_id": visitor_id, "arguments": arguments}
+        return ok(api.post(f"/v1/assistant/tools/{name}", json=body))
+
+    asked = tool("checkout_preview")["confirmation"]
+    assert asked["total_minor"] == priced["total_minor"]
+    done = tool("checkout_confirm", confirmation_id=asked["id"])
+    assert done["state"]["orders"][0]["total_minor"] == priced["total_minor"]
+    kept = ok(api.get(f"/v1/visitors/{visitor_id}"))
+    assert [r["promotion_id"] for r in kept["redemptions"]] == ["o2"]
+    ok(api.put(at, json={"product_id": "p00", "quantity": 1}))
+    assert ok(api.get(at))["usable"] == []
+    assert api.put(f"{at}/offers", json={"promotion_ids": ["o2"]}).status_code == 409
+    assert tool("offers_apply")["commands"][0]["status"] == "failed"
+    shown = ok(api.get(f"/v1/promotions?visitor_id={visitor_id}"))["promotions"]
+    assert "o2" not in {o["promotion_id"] for o in shown}

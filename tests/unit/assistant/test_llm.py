@@ -16,27 +16,33 @@ class Stub(BaseHTTPRequestHandler):
     mode = "good"
     commands: ClassVar[list] = []
     calls = 0
+    said: ClassVar = staticmethod(lambda reply: reply)
+    mode_of_words = "good"
 
     def log_message(self, *args):
         pass
 
     def do_POST(self):
         type(self).calls += 1
-        self.rfile.read(int(self.headers["Content-Length"]))
-        if self.mode == "slow":
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        content = json.dumps({"commands": self.commands})
+        mode, told = self.mode, json.loads(asked["messages"][1]["content"])
+        if "reply" in told:
+            content = json.dumps({"reply": type(self).said(told["reply"])})
+            mode = self.mode_of_words
+        if mode == "slow":
             time.sleep(1.0)
-        if self.mode == "down":
+        if mode == "down":
             self.send_response(503)
             self.end_headers()
             return
-        content = json.dumps({"commands": self.commands})
         raw = json.dumps(
             {"choices": [{"message": {"content": content}}], "usage": {"total_tokens": 50}}
         ).encode()
-        if self.mode == "wrong":
+        if mode == "wrong":
             raw = b'{"choices": [{"message": {"content": "sure, here you go!"}}]}'
         self.send_response(200)
-        self.send_header("Content-Length", str(len(raw) * (2 if self.mode == "cut" else 1)))
+        self.send_header("Content-Length", str(len(raw) * (2 if mode == "cut" else 1)))
         self.end_headers()
         try:
             self.wfile.write(raw)
@@ -49,7 +55,7 @@ def stub():
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    Stub.calls, Stub.mode, Stub.commands = 0, "good", []
+    Stub.calls, Stub.mode, Stub.commands, Stub.mode_of_words = 0, "good", [], "good"
     yield server
     server.shutdown()
     server.server_close()
@@ -126,3 +132,69 @@ def test_settings_come_from_the_environment():
     assert made is not None
     assert made.url == "http://x/v1"
     assert made.timeout_seconds == 2.0
+
+
+def rephrasing(server, said):
+    """A talk in which the model refuses to give commands and puts replies into these words."""
+    talk, model = talk_to(server, rephrase=True, give_up_after=1000)
+    Stub.said = said
+    return talk, model
+
+
+def test_a_faithful_rephrasing_is_sent_and_named(stub):
+    plain = Talk(assistant())("show me the Pico table lamp").reply
+    Stub.commands = [{"kind": "search", "constraints": [{"field": "type", "values": ["lamp"]}]}]
+    talk, _ = rephrasing(stub, lambda reply: f"Sure, here you are: {reply}")
+    answer = talk("show me lamps")
+    assert answer.reply.startswith("Sure, here you are: ")
+    assert answer.phrased_by == "llm"
+    assert answer.degraded == ()
+    assert plain
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        lambda r: r.replace("75", "57"),  # another price
+        lambda r: r.replace("€25.00", "€75.00", 1),  # the other product's price
+        lambda r: " ".join(reversed(r.split())),  # names and prices mixed up
+        lambda r: r + " They are all waterproof.",  # an invented quality
+        lambda r: r + " Only 2 left!",
+        lambda r: "Not " + r,
+        lambda r: r + " <script>alert(1)</script>",
+        lambda r: r + " Shall I order it?",
+        lambda r: r + " Visit http://example.test.",
+        lambda r: "好的。" + r,
+        lambda r: r.split(":")[0] + ".",  # leaves the facts out
+        lambda r: "",
+        lambda r: ["a", "list"],
+        lambda r: None,
+    ],
+)
+def test_a_rephrasing_that_adds_or_changes_a_fact_is_not_sent(stub, said):
+    Stub.commands = [{"kind": "search", "constraints": [{"field": "type", "values": ["lamp"]}]}]
+    plain = talk_to(stub)[0]("show me lamps")
+    talk, _ = rephrasing(stub, said)
+    answer = talk("show me lamps")
+    assert answer.reply == plain.reply
+    assert answer.phrased_by == "templates"
+    assert answer.degraded == ("llm_words",)
+    assert answer.commands[0].origin == "llm"
+
+
+@pytest.mark.parametrize("mode", ["slow", "wrong", "cut", "down"])
+def test_a_model_that_fails_at_the_words_leaves_them_as_they_are(stub, mode):
+    Stub.commands = [{"kind": "search", "constraints": [{"field": "type", "values": ["lamp"]}]}]
+    talk, _ = rephrasing(stub, lambda r: r)
+    Stub.mode_of_words = mode
+    answer = talk("show me lamps")
+    assert {p.product_id for p in answer.products} == {"p3", "p4"}
+    assert answer.phrased_by == "templates"
+    assert answer.degraded == ("llm_words",)
+
+
+def test_words_that_ask_for_consent_are_never_rephrased(stub):
+    Stub.commands = []
+    talk, _ = rephrasing(stub, lambda r: f"Sure, {r}")
+    talk("add the Pico table lamp")
+    assert talk("checkout").phrased_by == "templates"
