@@ -63,8 +63,8 @@ _CODE = re.compile(r"[a-z]+\d|\d+[a-z]")  # what a voucher's code looks like: sa
 _WHAT = ("product_id", "variant_id", "key", "promotion_id")  # what an undo operation is about
 _OFFER_WORDS = frozenset(
     stems_of(
-        "coupon offer voucher discount deal promotion promo code apply use redeem activate clip add "
-        "put take off remove drop please basket cart order bag trolley checkout my all any every "
+        "coupon offer voucher discount deal promotion promo code apply use redeem activate clip "
+        "add put take off remove drop please basket cart order bag trolley checkout my all any every "
         "best available on for it them this that the everything one ones both back can you could i "
         "want have to from now just and with what which save saving money price total bill"
     )

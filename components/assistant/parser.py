@@ -1337,7 +1337,7 @@ class _Turn:
 
     def do_promotions(self, text: str, reading: Reading) -> list[Any] | None:
         if re.search(
-            r"\b(?:fits?|for|on|appl(?:y|ies) to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the|i) (?:basket|cart|trolley|bag|order)\b|\bi save\b|\b(?:coupons?|vouchers?|offers?|discounts?) (?:\w+ )?(?:save|take off|knock off|fit|apply)\b(?! to me)",
+            r"\b(?:fits?|for|on|appl(?:y|ies) to|use (?:on|for|with)|work (?:on|for|with)|match) (?:(?:what(?:'s| is) )?in )?(?:my|this|the|i|me) (?:basket|cart|trolley|bag|order)\b|\bi save\b|\b(?:coupons?|vouchers?|offers?|discounts?) (?:\w+ )?(?:save|take off|knock off|fit|apply)\b(?! to me)",
             text,
         ) or (
             self.c.basket

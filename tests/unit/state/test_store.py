@@ -180,6 +180,8 @@ def test_a_setting_keeps_its_first_value(store):
 def fill(store: Store, visitor_id: str) -> None:
     store.append_events([click(f"e-{visitor_id}", visitor_id=visitor_id)])
     store.basket_set(visitor_id, "p1", None, 1)
+    store.basket_offer_set(visitor_id, "offer", True)
+    store.redeem(visitor_id, {"offer": 50}, order_id="o", at=AT)
     store.wishlist_set(visitor_id, "p1", True)
     store.preference_set(visitor_id, "diet", "vegan")
     store.order_add(visitor_id, Order(order_id="o", lines=()))
