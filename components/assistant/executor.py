@@ -65,8 +65,8 @@ _OFFER_WORDS = frozenset(
     stems_of(
         "coupon offer voucher discount deal promotion promo code apply use redeem activate clip "
         "add put take off remove drop please basket cart order bag trolley checkout my all any "
-        "every best available on for it them this that the everything one ones both back can you could i "
-        "want have to from now just and with what which save saving money price total bill"
+        "every best available on for it them this that the everything one ones both back can you "
+        "could i want have to from now just and with what which save saving money price total bill"
     )
 )
 _THE_MOST = re.compile(

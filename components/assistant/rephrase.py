@@ -26,8 +26,8 @@ _EMPTY_WORDS = frozenset(
         "a an the this that these those it its they them there here i me my we our you your yours "
         "is are be am do does did has have and or but so then also too as at by for from in into "
         "of on onto to with just now please sure certainly okay ok great happy glad gladly course "
-        "let what which who where how i'm i've you're it's that's here's let's there's hello hi hey "
-        "thanks thank welcome look looking"
+        "let what which who where how i'm i've you're it's that's here's let's there's hello "
+        "hi hey thanks thank welcome look looking"
     )
 )
 _EMPTY_HAN = frozenset(
