@@ -484,12 +484,17 @@ def test_offers_go_on_the_basket_and_are_used_once(api):
     assert plain["usable_saving_minor"] == 20
     for body in ({}, {"promotion_ids": ["o2"]}, {"promotion_ids": ["o2", "o2"]}):
         priced = ok(api.put(f"{at}/offers", json=body))
-        assert [(d["promotion_id"], d["product_id"]) for d in priced["discounts"]] == [("o2", "p00")]
+        assert [(d["promotion_id"], d["product_id"]) for d in priced["discounts"]] == [
+            ("o2", "p00")
+        ]
         assert priced["total_minor"] == plain["total_minor"] - 20
         assert priced["usable"] == []
     for wrong in ("o1", "o3", "none"):  # for others, over, unknown
         assert api.put(f"{at}/offers", json={"promotion_ids": [wrong]}).status_code == 409
-    assert ok(api.put(f"{at}/offers", json={"promotion_ids": []}))["total_minor"] == plain["total_minor"]
+    assert (
+        ok(api.put(f"{at}/offers", json={"promotion_ids": []}))["total_minor"]
+        == plain["total_minor"]
+    )
     ok(api.put(f"{at}/offers", json={}))
 
     def tool(name, **arguments):
