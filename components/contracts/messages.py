@@ -108,6 +108,7 @@ class SearchRequest(Message):
     limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: str | None = None
     sort: Literal["relevance", "price", "-price", "rating", "newest"] = "relevance"
+    correct: bool = True
 
 
 class Span(Message):
@@ -142,6 +143,9 @@ class SearchResponse(Answer):
     understood: Filters = Filters()
     spans: tuple[Span, ...] = ()
     intent: str | None = None
+    intent_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
+    category: str | None = None
+    category_confidence: Annotated[float, Field(ge=0, le=1)] | None = None
     total: int = 0
     facets: tuple[Facet, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()

@@ -69,6 +69,9 @@ class SearchResult:
     understood: Filters = field(default_factory=Filters)
     spans: tuple[Span, ...] = ()
     intent: str | None = None
+    intent_confidence: float | None = None
+    category: str | None = None
+    category_confidence: float | None = None
     total: int = 0
     facets: tuple[Facet, ...] = ()
     relaxations: tuple[Relaxation, ...] = ()
@@ -85,6 +88,7 @@ class _Snapshot:
     table: FilterTable
     vocabulary: Vocabulary
     suggester: Suggester
+    products: Mapping[str, Product]  # as the table says of them
 
 
 @dataclass(frozen=True)
@@ -162,7 +166,8 @@ class SearchEngine:
         self._lexicon = self._own_lexicon = lexicon or load_lexicon()
         self._approved: dict[str, tuple[str, ...]] = {}
         self._log = log or QueryLog()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock()  # one change at a time; searches never wait for it
+        self._pages_lock = threading.Lock()
         self._pages: OrderedDict[str, _Ranked] = OrderedDict()
         products = [catalogue.products[i] for i in catalogue.ids]
         width = encoder.width if encoder is not None else None
@@ -237,14 +242,18 @@ class SearchEngine:
         """The words of other languages and the synonyms in use."""
         return self._lexicon
 
-    def parse(self, text: str) -> ParsedQuery:
-        """Read a query as `search` does."""
+    def parse(self, text: str, *, correct: bool = True) -> ParsedQuery:
+        """Read a query as `search` does; `correct=False` takes every word as typed."""
+        return self._parsed(text, self._snapshot.vocabulary, correct=correct)
+
+    def _parsed(self, text: str, vocabulary: Vocabulary, *, correct: bool) -> ParsedQuery:
         return parse_query(
             text,
-            self._snapshot.vocabulary,
+            vocabulary,
             currency=self.currency,
             rates=self.rates,
             lexicon=self._lexicon,
+            correct=correct,
         )
 
     def search(
@@ -270,11 +279,17 @@ class SearchEngine:
             with what each brings, and as products those of the best one, named in `relaxed`.
         """
         snapshot = self._snapshot
-        parsed = self.parse(request.query)
+        parsed = self._parsed(request.query, snapshot.vocabulary, correct=request.correct)
         filters = merge_filters(parsed.filters, request.filters)
         sort = request.sort if request.sort != "relevance" else parsed.sort
         name = sha256_of_json(
-            [request.query, filters.model_dump(mode="json"), sort, request.visitor_id]
+            [
+                request.query,
+                filters.model_dump(mode="json"),
+                sort,
+                request.visitor_id,
+                request.correct,
+            ]
         )[:24]
         start, is_known = offset, False
         if request.cursor is not None:
@@ -284,17 +299,18 @@ class SearchEngine:
             ranked = self._rank(snapshot, parsed, filters, sort, affinity)
             if arrange is not None:
                 ranked = self._arranged(snapshot, ranked, arrange, filters, sort, request.limit)
-            with self._lock:
-                self._pages[name] = ranked
-                self._pages.move_to_end(name)
-                while len(self._pages) > 256:
-                    self._pages.popitem(last=False)
+            with self._pages_lock:
+                if self._snapshot.version == snapshot.version:  # else it is outdated by now
+                    self._pages[name] = ranked
+                    self._pages.move_to_end(name)
+                    while len(self._pages) > 256:
+                        self._pages.popitem(last=False)
         end = start + request.limit
         shown = without(filters, ranked.relaxed)
         products = []
         for place in range(start, min(end, len(ranked.rows))):
             row = int(ranked.rows[place])
-            product = self.catalogue.products.get(snapshot.table.ids[row])
+            product = snapshot.products.get(snapshot.table.ids[row])
             if product is not None:
                 products.append(self._scored(product, ranked, place, shown))
         return SearchResult(
@@ -305,6 +321,9 @@ class SearchEngine:
             understood=filters,
             spans=parsed.spans,
             intent=parsed.intent,
+            intent_confidence=round(parsed.intent_confidence, 4),
+            category=parsed.category,
+            category_confidence=parsed.category_confidence if parsed.category else None,
             total=0 if ranked.relaxed else len(ranked.rows),
             facets=ranked.facets,
             relaxations=ranked.relaxations,
@@ -400,7 +419,6 @@ class SearchEngine:
             table = before.table.with_products(fresh)
             self._index.add(range(first, first + len(fresh)), fresh, self._vectors(fresh, None))
             self._add_cards(fresh)
-            self._index.remove(old)
             unknown = sum(not before.vocabulary.knows(w) for p in fresh for w in stems(p.title))
             unknown += sum(
                 bool(p.brand) and " ".join(stems(p.brand or "")) not in before.vocabulary.brands
@@ -413,7 +431,18 @@ class SearchEngine:
                 held = [self.catalogue.products[i] for i in self.catalogue.ids]
                 self._snapshot = self._make_snapshot(before.version + 1, table, held)
             else:
-                self._snapshot = replace(before, version=before.version + 1, table=table)
+                self._snapshot = replace(
+                    before,
+                    version=before.version + 1,
+                    table=table,
+                    products=self.catalogue.products,
+                )
+            self._index.remove(old)  # only now: until here searches read the former state
+            self._forget_pages()
+
+    def _forget_pages(self) -> None:
+        """Drop ranked lists of an earlier state; called after the new one is in place."""
+        with self._pages_lock:
             self._pages.clear()
 
     def set_synonyms(self, approved: Mapping[str, Sequence[str]]) -> None:
@@ -427,7 +456,7 @@ class SearchEngine:
                 return
             self._approved = fresh
             self._lexicon = self._own_lexicon.with_synonyms(fresh)
-            self._pages.clear()
+            self._forget_pages()
 
     def set_promoted(self, promoted: Collection[str]) -> None:
         """Say which products offers name now; the filter `promotion` follows."""
@@ -436,7 +465,7 @@ class SearchEngine:
             self._snapshot = replace(
                 now, version=now.version + 1, table=now.table.with_promoted(promoted)
             )
-            self._pages.clear()
+            self._forget_pages()
 
     def _make_snapshot(
         self, version: int, table: FilterTable, products: Sequence[Product]
@@ -455,7 +484,7 @@ class SearchEngine:
             titles=[p.title for p in products],
             lexicon=self._lexicon,
         )
-        return _Snapshot(version, table, vocabulary, suggester)
+        return _Snapshot(version, table, vocabulary, suggester, self.catalogue.products)
 
     def _vectors(
         self, products: Sequence[Product], known: Mapping[str, FloatArray] | None
@@ -734,7 +763,7 @@ class SearchEngine:
         self, snapshot: _Snapshot, rows: IntArray, sort: str, filters: Filters
     ) -> NDArray[np.int64]:
         """Return the order of rows by price, rating or age; unknown values come last."""
-        products = [self.catalogue.products[snapshot.table.ids[r]] for r in rows]
+        products = [snapshot.products[snapshot.table.ids[r]] for r in rows]
         if sort in ("price", "-price"):
             values = [
                 np.inf if (v := best_price(p, filters)) is None else float(v) for p in products

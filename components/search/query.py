@@ -15,6 +15,7 @@ from typing import Any
 from components.contracts.messages import Filters, Span
 from components.data.filters import attribute_name
 from components.data.words import UNITS, Token, has_chinese, key, stem, stems, tokens
+from components.search.intents import IntentGuess, guess_intent
 from components.search.lexicon import Lexicon, load_lexicon
 from components.search.patterns import (
     CHAT,
@@ -49,7 +50,6 @@ CLEAR = 2.0  # log odds over its best rival from which a correction may become a
 LEAST_ODDS = -2.0  # log odds from which a word that may be meant widens the search
 MOST_READINGS = 2
 ASIDE = re.compile(r"\b(?:for|with|from|in|to|on|by|at)\b", re.IGNORECASE)
-INTENTS = ("navigational", "category", "attribute", "question", "replenish", "chat")
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class ParsedQuery:
     readings: tuple[tuple[str, float], ...] = ()  # other wordings of `rest`, with their log odds
     noun: tuple[str, ...] = ()  # stems of the kind of thing asked for, its noun last
     intent: str = "category"
+    intents: tuple[IntentGuess, ...] = ()  # all six with calibrated probabilities, likeliest first
     category: str | None = None  # the one most likely meant, with a calibrated probability
     category_confidence: float = 0.0
     locale: str = "en"
@@ -85,6 +86,11 @@ class ParsedQuery:
     unresolved: tuple[
         str, ...
     ] = ()  # constraints read but not applied, such as an unknown currency
+
+    @property
+    def intent_confidence(self) -> float:
+        """The probability in [0, 1] that `intent` is the one meant."""
+        return self.intents[0].confidence if self.intents else 0.0
 
 
 def _zh_number(text: str) -> Decimal | None:
@@ -236,7 +242,8 @@ def parse_query(
         guess = guesses[0]
         confidence = round(guess.confidence, 6)
         parsed = replace(parsed, category=guess.category, category_confidence=confidence)
-    return replace(parsed, intent=_intent(parsed, vocabulary))
+    intents = guess_intent(parsed, vocabulary)
+    return replace(parsed, intent=intents[0].intent, intents=intents)
 
 
 def _read_prices(reading: _Reading) -> None:
@@ -734,39 +741,3 @@ def _expansions(rest: list[Token], lexicon: Lexicon, vocabulary: Vocabulary) -> 
                 None
             )
     return tuple(found)
-
-
-def _intent(parsed: ParsedQuery, vocabulary: Vocabulary) -> str:
-    """Decide between the six intents; constraints and questions outrank bare words."""
-    text = parsed.text
-    if not text.strip() or CHAT.match(text):
-        return "chat"
-    if REPLENISH.search(text):
-        return "replenish"
-    if QUESTION.match(text) and not WANTS.search(text):
-        return "question"
-    title = " ".join(stems(text))
-    if (
-        title in vocabulary.titles
-        and title not in vocabulary.types
-        and title not in vocabulary.categories
-    ):
-        return "navigational"
-    hard = [s for s in parsed.spans if s.field not in ("brand", "sort")]
-    if hard or parsed.sort != "relevance":
-        return "attribute"
-    rest = stems(parsed.rest)
-    has_model = any(
-        any(c.isdigit() for c in w)
-        and any(c.isalpha() for c in w)
-        and 0 < vocabulary.stems.get(w, 0) <= 3
-        for w in rest
-    )
-    names_brand = any(s.field == "brand" for s in parsed.spans) or any(
-        m.field == "brand" for m in parsed.mentions
-    )
-    if has_model or (names_brand and not rest):
-        return "navigational"
-    if names_brand and not any(m.field in ("type", "category") for m in parsed.mentions):
-        return "navigational"
-    return "category"

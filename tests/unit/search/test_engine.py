@@ -133,6 +133,47 @@ def test_readers_during_upserts_see_whole_states(engine):
     assert "u9" in found(engine, "headphones under $50")
 
 
+def test_a_search_amid_an_upsert_reads_one_state(engine, monkeypatch):
+    """What is asked while an upsert is half done sees the shop as it was before, whole."""
+    asked = "wired headphones under $50"
+    before = engine.search(SearchRequest(query=asked))
+    seen = []
+    add = engine._index.add
+
+    def adding(*given):
+        seen.append(engine.search(SearchRequest(query=asked)))
+        add(*given)
+        seen.append(engine.search(SearchRequest(query=asked)))
+
+    late = []
+    remove = engine._index.remove
+
+    def removing(rows):
+        late.append(engine.search(SearchRequest(query="wired headphones")))
+        remove(rows)
+        late.append(engine.search(SearchRequest(query="wired headphones")))
+
+    monkeypatch.setattr(engine._index, "add", adding)
+    monkeypatch.setattr(engine._index, "remove", removing)
+    old = engine.catalogue.get("h2")
+    engine.upsert([old.model_copy(update={"price_minor": 8900, "variants": ()})])
+    for result in seen:
+        assert [(p.product_id, p.price_minor) for p in result.products] == [
+            (p.product_id, p.price_minor) for p in before.products
+        ]
+    for result in late:
+        assert [p.price_minor for p in result.products if p.product_id == "h2"] == [8900]
+    after = engine.search(SearchRequest(query=asked))
+    assert after.relaxed or "h2" not in [p.product_id for p in after.products]
+
+
+def test_words_as_typed_are_not_corrected(engine):
+    assert engine.search(SearchRequest(query="hedphones")).corrected_query == "headphones"
+    typed = engine.search(SearchRequest(query="hedphones", correct=False))
+    assert typed.corrected_query is None
+    assert not any("words" in p.origin for p in typed.products)
+
+
 def test_liking_moves_products_among_answers_only(engine):
     plain = found(engine, "headphones")
     liked = engine.search(
