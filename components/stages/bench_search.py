@@ -40,6 +40,8 @@ K = 10
 DEPTH = 2000  # how long every ranking is, so that the condensed view is not cut short
 CANDIDATES = 300
 FOLDS = 10
+LEAST_LESSONS = 5  # training queries with a relevant product, below which no ranker is fitted
+GRADES = (0, 1, 2, 3)
 SEED = 7
 TITLE_WEIGHTS = (1.0, 2.0, 3.0, 5.0)
 MEANING_WEIGHTS = (0.2, 0.4, 0.6, 0.8)
@@ -62,43 +64,75 @@ def read_products(path: Path) -> list[Product]:
             or `brand`, `short_description` or `description`, `price_cents`, `date_released`,
             `category`, `type` and `attributes` (JSON; its short texts on kind and colour are used).
 
+    Rows without an id are left out; of rows with the same id the first one stays.
+
     Raises:
-        SourceError: unreadable, or without `id` and `title`.
+        SourceError: unreadable, without `id` and `title`, or without a product.
     """
     frame = _read(path)
     absent = [name for name in _REQUIRED if name not in frame.columns]
     if absent:
         raise SourceError(f"{path}: missing columns {absent}; it has {frame.columns}.")
-    products = []
+    products: dict[str, Product] = {}
+    nameless = 0
     for row in frame.iter_rows(named=True):
+        product_id = _word(row["id"])
+        if product_id is None:
+            nameless += 1
+            continue
+        if product_id in products:
+            continue
         released = str(row.get("date_released") or "")[:4]
         attributes: dict[str, Any] = {}
         if row.get("name"):
             attributes["model"] = str(row["name"])
         if released.isdigit():
             attributes["year"] = int(released)
-        price = row.get("price_cents")
-        category = row.get("category") or ""
-        products.append(
-            Product(
-                product_id=str(row["id"]),
-                title=(str(row["title"]).strip() or str(row["id"]))[:500],
-                description=str(row.get("short_description") or row.get("description") or ""),
-                brand=row.get("supplier") or row.get("brand") or None,
-                category=tuple(p for p in str(category).split(" > ") if p),
-                type=row.get("type") or None,
-                price_minor=int(price) if price is not None and price >= 0 else None,
-                attributes=attributes,
-            )
+        products[product_id] = Product(
+            product_id=product_id,
+            title=(_word(row["title"]) or product_id)[:500],
+            description=str(row.get("short_description") or row.get("description") or ""),
+            brand=_word(row.get("supplier")) or _word(row.get("brand")),
+            category=tuple(p for p in str(row.get("category") or "").split(" > ") if p),
+            type=_word(row.get("type")),
+            price_minor=_cents(row.get("price_cents")),
+            attributes=attributes,
         )
-    return products
+    twice = len(frame) - nameless - len(products)
+    if nameless or twice:
+        log.warning("%s: left out %d rows without id, %d repeated ids", path, nameless, twice)
+    if not products:
+        raise SourceError(f"{path}: holds no product.")
+    return list(products.values())
+
+
+def _word(value: Any) -> str | None:
+    """Return a cell as text; None where it says nothing."""
+    return str(value).strip() or None if value is not None else None
+
+
+def _cents(value: Any) -> int | None:
+    """Return a price in cents; None where the cell holds none.
+
+    >>> _cents("1999"), _cents(-1), _cents("on request")
+    (1999, None, None)
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return int(number) if 0 <= number < 1e12 else None
 
 
 def read_judgements(path: Path, known: Sequence[str]) -> list[Query]:
-    """Read judgements `query, docid, rating`; those of unknown products are left out.
+    """Read judgements `query, docid, rating`.
+
+    Those of unknown products, without a query, or without a rating are left out; of two for one
+    query and product the last one counts.
 
     Raises:
-        SourceError: unreadable, without these columns, or no query is left.
+        SourceError: unreadable, without these columns, with a rating that is no whole number from
+            0 to 3, or no query with a relevant product is left.
     """
     frame = _read(path)
     absent = [name for name in ("query", "docid", "rating") if name not in frame.columns]
@@ -106,19 +140,46 @@ def read_judgements(path: Path, known: Sequence[str]) -> list[Query]:
         raise SourceError(f"{path}: missing columns {absent}; it has {frame.columns}.")
     ids = set(known)
     queries: dict[str, dict[str, int]] = {}
-    for text, docid, rating in frame.select("query", "docid", "rating").iter_rows():
-        if str(docid) in ids and rating is not None:
-            queries.setdefault(str(text), {})[str(docid)] = int(rating)
+    unknown = blank = 0
+    for row, cells in enumerate(frame.select("query", "docid", "rating").iter_rows(), 1):
+        text, docid, rating = (_word(cell) for cell in cells)
+        if text is None or docid is None or rating is None:
+            blank += 1
+        elif docid not in ids:
+            unknown += 1
+        else:
+            queries.setdefault(text, {})[docid] = _grade(rating, path, row)
+    if unknown or blank:
+        log.warning(
+            "%s: left out %d judgements of unknown products, %d with an empty cell",
+            path, unknown, blank,
+        )  # fmt: skip
     if not queries:
         raise SourceError(f"{path}: no judgement names a product of the catalogue.")
+    if not any(any(grades.values()) for grades in queries.values()):
+        raise SourceError(f"{path}: no query has a product with a rating above 0.")
     return [Query(text, queries[text]) for text in sorted(queries)]
 
 
-def _read(path: Path) -> pl.DataFrame:
+def _grade(text: str, path: Path, row: int) -> int:
     try:
-        return pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise SourceError(f"{path}: cannot be read as a table ({error}).") from error
+        number = float(text)
+    except ValueError:
+        number = float("nan")
+    if number not in GRADES:
+        raise SourceError(f"{path}: row {row}: rating {text!r} is none of 0, 1, 2, 3.")
+    return int(number)
+
+
+def _read(path: Path) -> pl.DataFrame:
+    """Read a table; cells of a CSV stay text, so that an id `007` is one."""
+    try:
+        if path.suffix == ".parquet":
+            return pl.read_parquet(path)
+        return pl.read_csv(path, infer_schema=False)
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        said = " ".join(str(error).split())
+        raise SourceError(f"{path}: cannot be read as a table ({said[:200]}).") from error
 
 
 class CachingEncoder:
@@ -273,11 +334,15 @@ def query_class(text: str, engine: SearchEngine) -> str:
 
 
 def folds_of(queries: Sequence[str]) -> NDArray[np.int64]:
-    """Assign queries to folds; those that differ in blanks and plurals alone stay together."""
+    """Assign queries to folds; those that differ in blanks and plurals alone stay together.
+
+    There are as many folds as groups of such queries, `FOLDS` at most; with a single one nothing
+    is left to learn from, and what is tuned takes its default.
+    """
     groups = ["".join(stems(text)) for text in queries]
     unique = sorted(set(groups))
     order = np.random.default_rng(SEED).permutation(len(unique))
-    fold = {unique[place]: n % FOLDS for n, place in enumerate(order)}
+    fold = {unique[place]: n % min(FOLDS, len(unique)) for n, place in enumerate(order)}
     return np.asarray([fold[group] for group in groups])
 
 
@@ -320,6 +385,12 @@ def _bm25(products: Sequence[Product], texts: Sequence[str]) -> dict[float, list
     return found
 
 
+def _mean(values: FloatArray) -> float:
+    """Return the mean of what is defined; 0 where nothing is."""
+    defined = values[np.isfinite(values)]
+    return float(defined.mean()) if len(defined) else 0.0
+
+
 def _chosen(
     field: _Field, folds: NDArray[np.int64], options: Mapping[float, Sequence[Hits]]
 ) -> list[Hits]:
@@ -329,11 +400,9 @@ def _chosen(
         for name, hits in options.items()
     }
     out: list[Hits] = [Hits()] * len(folds)
-    for fold in range(FOLDS):
+    for fold in range(int(folds.max()) + 1):
         rest = folds != fold
-        best = max(
-            scores, key=lambda name: (round(float(np.nanmean(scores[name][rest])), 9), -name)
-        )
+        best = max(scores, key=lambda name: (round(_mean(scores[name][rest]), 9), -name))
         for n in np.flatnonzero(~rest).tolist():
             out[n] = options[best][n]
     return out
@@ -388,23 +457,26 @@ class _Bench:
             out.append(([self.field.row[i] for i in ids], features))
         return out
 
-    def rankers(self) -> list[LearnedRanker]:
-        """Fit one ranker per fold, on the other folds' queries."""
+    def rankers(self) -> list[LearnedRanker | None]:
+        """Fit one ranker per fold, on the other folds' queries; None where they are too few."""
         described = self.described([q.text for q in self.queries])
         grades = [
             np.asarray([q.grades.get(self.field.ids[r], -1) for r in rows], np.int64)
             for q, (rows, _) in zip(self.queries, described, strict=True)
         ]
-        fitted = []
-        for fold in range(FOLDS):
+        fitted: list[LearnedRanker | None] = []
+        for fold in range(int(self.folds.max()) + 1):
             kept = [n for n in range(len(self.queries)) if self.folds[n] != fold and len(grades[n])]
+            if sum(bool((grades[n] > 0).any()) for n in kept) < LEAST_LESSONS:
+                fitted.append(None)
+                continue
             fitted.append(
                 LearnedRanker().fit([described[n][1] for n in kept], [grades[n] for n in kept])
             )
         return fitted
 
     def ranked(
-        self, texts: Sequence[str], rankers: Sequence[LearnedRanker], tail: Sequence[Hits]
+        self, texts: Sequence[str], rankers: Sequence[LearnedRanker | None], tail: Sequence[Hits]
     ) -> list[list[int]]:
         out = []
         for n, text in enumerate(texts):
@@ -454,7 +526,7 @@ def run(products: Path, judgements: Path, out: Path, *, tune_steps: int = 150) -
         protocol="P3 search relevance",
         dataset=f"{len(shelf)} products, {len(queries)} queries, "
         f"{sum(len(q.grades) for q in queries)} judgements",
-        split=f"{FOLDS}-fold cross-validation over queries, near-duplicates together",
+        split=_split(bench.folds, rankers),
         cut_off="none",
         n=int(np.isfinite(bench.field.ndcg(rankings["bm25"], condensed=False)).sum()),
         seed=SEED,
@@ -462,6 +534,16 @@ def run(products: Path, judgements: Path, out: Path, *, tune_steps: int = 150) -
     )
     _write_timing(layout.var / "timings.json", time.perf_counter() - started)
     return report
+
+
+def _split(folds: NDArray[np.int64], rankers: Sequence[LearnedRanker | None]) -> str:
+    """Say how what was learned was parted from what is reported."""
+    count = int(folds.max()) + 1
+    if count == 1:
+        return "a single query: nothing is learned or tuned"
+    said = f"{count}-fold cross-validation over queries, near-duplicates together"
+    unfitted = sum(ranker is None for ranker in rankers)
+    return f"{said}; too few queries to fit a ranker in {unfitted} folds" if unfitted else said
 
 
 def _rows(
@@ -493,7 +575,7 @@ def _rows(
 
 def _typo_rows(
     bench: _Bench,
-    rankers: Sequence[LearnedRanker],
+    rankers: Sequence[LearnedRanker | None],
     rankings: Mapping[str, list[list[int]]],
     texts: Sequence[str],
 ) -> list[dict[str, Any]]:
@@ -516,7 +598,7 @@ def _typo_rows(
                     "slice": f"typos_{count}", "judged": "all",
                     "n": int(np.isfinite(values).sum()),
                     "ndcg@10": mean, "ndcg@10_low": low, "ndcg@10_high": high,
-                    "kept": float(np.nanmean(values) / np.nanmean(clean[model])),
+                    "kept": _mean(values) / base if (base := _mean(clean[model])) else float("nan"),
                 }
             )  # fmt: skip
     return rows
