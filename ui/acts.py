@@ -83,7 +83,13 @@ class Acts:
         query = str(data.get("query", "")).strip()[:1000]
         if not query:
             return self.do_home(tab, {})
-        return self._search(replace(tab, query=query, filters=Filters(), opened=None))
+        return self._search(
+            replace(tab, query=query, filters=Filters(), opened=None, is_literal=False)
+        )
+
+    def do_as_typed(self, tab: Tab, _data: Data) -> Tab:
+        """Search for the words as they were typed, without correcting them."""
+        return self._search(replace(tab, is_literal=True))
 
     def _search(self, tab: Tab, *, cursor: str | None = None) -> Tab:
         filters = tab.filters if tab.filters != Filters() else None
@@ -95,6 +101,7 @@ class Acts:
                 limit=PAGE,
                 cursor=cursor,
                 sort=tab.sort,  # type: ignore[arg-type]
+                correct=not tab.is_literal,
             )
         )
         products = (*tab.products, *answer.products) if cursor else answer.products

@@ -21,6 +21,7 @@ from gradio.themes import Base
 
 from components.contracts.errors import ServiceError, ShelfwiseError
 from components.contracts.messages import (
+    SearchResponse,
     SuggestRequest,
     SynonymRequest,
     TurnRequest,
@@ -34,6 +35,8 @@ from ui.state import Tab, Talk, guest, new_talk
 from ui.words import LANGUAGES, say
 
 HERE = Path(__file__).parent
+TALK = ("question", "replenish", "chat")  # intents that the assistant answers better
+SURE = 0.8  # confidence from which a search points to it
 FONTS = ["system-ui", "sans-serif"]
 
 
@@ -100,11 +103,13 @@ def title(tab: Tab) -> str:
         return _wrap("".join(parts))
     name = "result_one" if found.total == 1 else "results"
     counted = say(lang, name, n=f"{found.total:,}", q=cards.text(tab.query))
-    corrected = (
-        f"<p>{say(lang, 'corrected')} <b>{cards.text(found.corrected_query)}</b></p>"
-        if found.corrected_query
-        else ""
-    )
+    corrected = ""
+    if found.corrected_query:
+        typed = cards.button("as_typed", say(lang, "as_typed", x=tab.query), kind="sw-quiet")
+        corrected = (
+            f"<p class='sw-meant'>{say(lang, 'corrected')} "
+            f"<b>{cards.text(found.corrected_query)}</b> {typed}</p>"
+        )
     options = "".join(
         f'<option value="{value}" {"selected" if value == tab.sort else ""}>'
         f"{say(lang, f'sort_{value}')}</option>"
@@ -115,11 +120,21 @@ def title(tab: Tab) -> str:
         f"{options}</select></label>"
     )
     parts.append(f'<div class="sw-title"><div><h2>{counted}</h2>{corrected}</div>{sort}</div>')
+    parts.append(_to_assistant(found, tab))
     parts.append(cards.chips(found, tab.filters, tab.currency, lang))
     if found.relaxed and tab.products:
         names = ", ".join(_relaxed(found, name, tab) for name in found.relaxed)
         parts.append(f'<p class="sw-hint">{say(lang, "relaxed", x=cards.text(names))}</p>')
     return _wrap("".join(parts))
+
+
+def _to_assistant(found: SearchResponse, tab: Tab) -> str:
+    """Return the way to the assistant, where the words surely ask for more than a shelf."""
+    if found.intent not in TALK or (found.intent_confidence or 0.0) < SURE:
+        return ""
+    ask = cards.button("say", say(tab.language, "ask_assistant"), kind="sw-outline sw-small",
+                       words=tab.query, **{"view-of": "chat"})  # fmt: skip
+    return f'<p class="sw-aside"><span>{say(tab.language, f"reads_{found.intent}")}</span>{ask}</p>'
 
 
 def _relaxed(found: Any, name: str, tab: Tab) -> str:
@@ -263,6 +278,7 @@ CHANGES: dict[str, tuple[str, ...]] = {
     "visitor": tuple(PARTS),
     "language": tuple(PARTS),
     "search": (*_SHELF, "head"),
+    "as_typed": _SHELF,
     "drop_span": (*_SHELF, "head"),
     "relax": (*_SHELF, "head"),
     "clear": (*_SHELF, "head"),

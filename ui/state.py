@@ -29,6 +29,7 @@ class Tab:
     filters: Filters = field(default_factory=Filters)
     sort: str = "relevance"
     found: SearchResponse | None = None
+    is_literal: bool = False  # the words are searched as typed, uncorrected
     products: tuple[ScoredProduct, ...] = ()
     slate_id: str = ""
     degraded: tuple[str, ...] = ()
