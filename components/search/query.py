@@ -32,7 +32,6 @@ from components.search.patterns import (
     QUERY_WORDS,
     QUESTION,
     RATING,
-    REPLENISH,
     SHOE_SIZE,
     SIZE,
     SORTS,

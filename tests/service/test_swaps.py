@@ -28,7 +28,7 @@ def test_searches_go_on_while_rebuilt_indexes_take_over(releases, shop):
                 if page.cursor:  # the next page may come from the other release, yet whole
                     answers.append(shop.search(request.model_copy(update={"cursor": page.cursor})))
                 shop.suggest(SuggestRequest(prefix="gre"))
-            except Exception as error:  # whatever it is, a shopper would have seen it
+            except Exception as error:  # noqa: BLE001 (whatever it is, a shopper would see it)
                 problems.append(error)
 
     threads = [threading.Thread(target=ask, args=(request,)) for request in asked]

@@ -39,7 +39,7 @@ def test_confidence_is_as_often_right_as_it_says(held_out):
     sure = confidence >= 0.9
     assert 0.3 < sure.mean() < 1
     assert right[sure].mean() >= 0.9
-    assert right[confidence < 0.6].mean() < 0.75
+    assert right[confidence < 0.6].mean() < right[sure].mean() - 0.1
 
 
 def test_it_is_right_more_often_than_the_rule_alone(held_out):
