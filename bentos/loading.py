@@ -68,6 +68,7 @@ class Engines:
     data_end: datetime
     currency: str
     degraded: tuple[str, ...] = ()
+    community: Any = None
     extras: dict[str, Any] = field(default_factory=dict)
 
 
@@ -176,6 +177,7 @@ def load(source: Source) -> Engines:
         data_end=parts.data_end,
         currency=parts.currency,
         degraded=tuple(degraded),
+        community=parts.community,
     )
 
 

@@ -1,7 +1,7 @@
 """The HTTP paths of a commercial team: campaigns, rules, segments, offers, launches, bundles.
 
-Everything here asks for the scope `ops`, but for what a shopper may ask: what goes with a product
-and a filled basket. A visitor's key manages nothing.
+Everything here asks for the scope `ops`, but for what a shopper may ask: what goes with a product,
+a filled basket and what others say. A visitor's key manages nothing.
 """
 
 from typing import Annotated
@@ -21,6 +21,7 @@ from components.contracts.merchandise import (
     Campaign,
     CampaignReport,
     CampaignsResponse,
+    FeedResponse,
     FillRequest,
     FillResponse,
     GoesWithResponse,
@@ -77,6 +78,7 @@ def add_merchandising(app: FastAPI) -> None:
     _add_rules(app)
     _add_groups(app)
     _add_baskets(app)
+    _add_feed(app)
     _add_launches(app)
 
 
@@ -214,6 +216,19 @@ def _add_baskets(app: FastAPI) -> None:
         """Fill a basket to a budget, for a visitor or an occasion; it proposes and buys nothing."""
         require(key, "read", body.visitor_id)
         return _json(shop.fill(body))
+
+
+def _add_feed(app: FastAPI) -> None:
+    @app.get("/v1/feed", response_model=FeedResponse, tags=[TAG])
+    def feed(
+        shop: TheShop,
+        key: TheKey,
+        visitor_id: Annotated[Id | None, Query()] = None,
+        limit: Annotated[int, Query(ge=1, le=50)] = 10,
+    ) -> Response:
+        """Return what consenting shoppers say about products this visitor may care for."""
+        require(key, "read", visitor_id)
+        return _json(shop.feed(visitor_id, limit))
 
 
 def _add_launches(app: FastAPI) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bentos.journal import new_id
+from components.assistant.safety import quotable
 from components.contracts.errors import ArtefactError, ServiceError
 from components.contracts.launches import LaunchPlan, LaunchRequest, LaunchStatus
 from components.contracts.merchandise import (
@@ -27,6 +29,8 @@ from components.contracts.merchandise import (
     Campaign,
     CampaignReport,
     Companion,
+    FeedResponse,
+    FeedReview,
     FillRequest,
     FillResponse,
     GoesWithResponse,
@@ -44,7 +48,7 @@ from components.contracts.messages import (
     SearchRequest,
     SponsoredPlace,
 )
-from components.contracts.records import BasketAdd, Click, Event, Purchase
+from components.contracts.records import BasketAdd, Click, Event, Purchase, Review
 from components.merchandise import rules as shop_rules
 from components.merchandise.allocation import Caps, Pairs, allocate, fatigue_caps
 from components.merchandise.bundles import Bundles, fill_basket
@@ -82,6 +86,7 @@ OCCASION_DEPTH = 60
 FRIENDS = 12
 FRIENDS_WEIGHT = 0.6  # log-odds per log of lift; a newcomer's people count twice
 SEGMENT_EVENTS = 30
+SAID_SENTENCES = 3  # of a review, in a feed
 
 
 @dataclass(frozen=True)
@@ -236,6 +241,16 @@ class Merchandising:
             return [p for p, row in table.row_of.items() if mask[row]]
 
         return members
+
+    def excluded(self, page: Page) -> frozenset[str]:
+        """Return the products that rules keep out of a page; none where no rule excludes any."""
+        rules = self.held().rules
+        if not any(r.kind == "exclude" for r in rules):
+            return frozenset()
+        decided = shop_rules.decide(
+            shop_rules.holding(rules, page.visit), self._members(page.engines)
+        )
+        return frozenset(p for p, rule in decided.items() if rule.kind == "exclude")
 
     # -- search
 
@@ -605,6 +620,64 @@ class Merchandising:
             return "", {}
         return str(model.profiles[number]["name"]), dict(model.popular[number])
 
+    def feed(
+        self,
+        engines: Any,
+        visitor_id: str | None,
+        recent: Sequence[Event],
+        now: datetime,
+        limit: int,
+    ) -> FeedResponse:
+        """Return what other shoppers say about products that this visitor may care for."""
+        products, community = engines.catalogue.products, engines.community
+        page = self.page(engines, "feed", visitor_id, recent, now)
+        barred = self.excluded(page)
+        open_ = [
+            p
+            for p in community.product_ids()
+            if p in products and products[p].available and p not in barred
+        ]
+        liking: dict[str, float] = {}
+        if open_:
+            scores = engines.recommend.affinity(visitor_id, recent, open_, now=now)
+            liking = dict(zip(open_, (float(s) for s in scores), strict=True))
+        near = self._people(page)
+
+        def may_show(review: Review) -> bool:
+            author = review.visitor_id
+            is_gone = author is not None and self.store.forgotten_at(author) is not None
+            return not is_gone and bool(quotable(review.text, limit=SAID_SENTENCES))
+
+        found = community.feed(liking, visitor_id=visitor_id, near=near, may_show=may_show)
+        told = f"By one of {len(near)} people you are connected with"
+        return FeedResponse(
+            request_id=new_id("r"),
+            model_version=engines.release_id,
+            reviews=tuple(
+                FeedReview(
+                    review_id=r.review_id, product_id=r.product_id,
+                    title=products[r.product_id].title,
+                    price_minor=products[r.product_id].price_minor,
+                    currency=products[r.product_id].currency,
+                    category=products[r.product_id].category,
+                    rating=r.rating, text=" ".join(quotable(r.text, limit=SAID_SENTENCES)),
+                    at=r.at, helpful_votes=r.helpful_votes,
+                    reason=told if r.visitor_id in near else None,
+                )
+                for r in islice(found, limit)
+            ),
+        )  # fmt: skip
+
+    def _people(self, page: Page) -> frozenset[str]:
+        """Return a visitor's people, where there are enough for none of them to be read out."""
+        model = self.models(page.engines).social
+        if model is None or page.visitor_id is None:
+            return frozenset()
+        people = [
+            p for p in model.people.get(page.visitor_id, ()) if self.store.forgotten_at(p) is None
+        ]
+        return frozenset(people) if len(people) >= model.min_people else frozenset()
+
     def goes_with(self, engines: Any, product_id: str, limit: int) -> GoesWithResponse:
         """Return what goes with a product and what stands in for it.
 
@@ -958,7 +1031,8 @@ def _companions(engines: Any, values: Mapping[str, float]) -> tuple[Companion, .
     return tuple(
         Companion(
             product_id=p, title=products[p].title, price_minor=products[p].price_minor,
-            currency=products[p].currency, lift=round(float(v), 4),
+            currency=products[p].currency, lift=round(float(v), 4), brand=products[p].brand,
+            category=products[p].category,
         )
         for p, v in values.items()
         if p in products and products[p].available

@@ -22,6 +22,7 @@ from bentos.clock import Clock, clock_for
 from bentos.journal import Journal, new_id
 from bentos.loading import Current, Engines, promote_params, serve_params, state_url
 from bentos.merchandising import Merchandising, Page, saving_of
+from bentos.places import TurnPlaces
 from bentos.problems import RefusalError
 from bentos.trials import Trials, counted
 from components.assistant.basket_money import PricedLine
@@ -29,6 +30,7 @@ from components.assistant.till import Till
 from components.contracts.artefacts import Layout
 from components.contracts.errors import UnknownProductError
 from components.contracts.merchandise import (
+    FeedResponse,
     FillRequest,
     FillResponse,
     PreviewRequest,
@@ -691,14 +693,27 @@ class Shop:
         """Answer one turn of a dialogue; turns of one session are answered one after another."""
         engines = self.current.for_visitor(request.visitor_id)
         with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
-            before = {
+            before: dict[str, Any] = {
                 "session": self.store.session(request.session_id, request.visitor_id),
                 "memory": self._memory(request.visitor_id),
             }
             recent, now = self._recent(request.visitor_id), self._clock(engines).now()
-            response: TurnResponse = engines.extras["assistant"].turn(request)
+            places = self._places(engines, request.visitor_id, recent, now)
+            response: TurnResponse = engines.extras["assistant"].turn(request, places=places)
+        if places is not None and places.had_a_hand:
+            before["arranged"] = True
         self._log("turn", request, response, engines, recent, now=now, inputs=before)
         return response
+
+    def _places(
+        self, engines: Engines, visitor_id: str, recent: Sequence[Event], now: datetime
+    ) -> TurnPlaces | None:
+        """Return the shop's say in a turn's lists; None where it has none."""
+        held = self.merchandising.held()
+        if not held.rules and not held.ledger.campaigns:
+            return None
+        known = self._known(visitor_id)
+        return TurnPlaces(self.merchandising, engines, known, recent, now)
 
     def _memory(self, visitor_id: str) -> dict[str, Any]:
         """Return what a turn may read of a visitor's records, for a replay."""
@@ -725,6 +740,7 @@ class Shop:
                 request.arguments,
                 visitor_id=request.visitor_id,
                 session_id=request.session_id,
+                places=self._places(engines, request.visitor_id, recent, now),
             )
         self._log(f"tool {name}", request, response, engines, recent, now=now)
         return response
@@ -797,6 +813,14 @@ class Shop:
         known = request.model_copy(update={"visitor_id": self._known(request.visitor_id)})
         recent = self._recent(request.visitor_id)
         return self.merchandising.fill(engines, known, recent, self._clock(engines).now())
+
+    def feed(self, visitor_id: str | None, limit: int) -> FeedResponse:
+        """Return what other shoppers say; empty where the release holds no reviews."""
+        engines = self.current.for_visitor(visitor_id)
+        return self.merchandising.feed(
+            engines, self._known(visitor_id), self._recent(visitor_id),
+            self._clock(engines).now(), limit,
+        )  # fmt: skip
 
     # -- probes
 

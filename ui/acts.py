@@ -16,7 +16,7 @@ from components.contracts.messages import (
     SearchRequest,
     SimilarRequest,
 )
-from ui.cards import with_value, without
+from ui.cards import companion_card, with_value, without
 from ui.client import Client
 from ui.state import PAGE, Tab, guest
 from ui.words import say
@@ -72,6 +72,7 @@ class Acts:
             filters=Filters(),
             sort="relevance",
             found=None,
+            feed=self.client.feed(tab.visitor_id).reviews,
             products=answer.products,
             slate_id=answer.slate_id,
             degraded=answer.degraded,
@@ -182,12 +183,14 @@ class Acts:
         about = {"product_id": product_id, "visitor_id": tab.visitor_id}
         reasons = self.client.explain(ExplainRequest(**about)).reasons
         alike = self.client.similar(SimilarRequest(**about, limit=4)).products
+        goes = self.client.goes_with(product_id, limit=4).goes_with
         return replace(
             tab,
             opened=product,
             opened_slate=slate_id,
             reasons=tuple(dict.fromkeys(r.text for r in reasons)),
             alike=alike,
+            goes_with=tuple(companion_card(c, n) for n, c in enumerate(goes, start=1)),
         )
 
     def do_close(self, tab: Tab, _data: Data) -> Tab:

@@ -151,10 +151,14 @@ def opened(tab: Tab) -> str:
     parts = [panels.compare(tab.compared, tab.language)]
     if tab.opened is not None:
         alike = ""
-        if tab.alike:
-            made = (cards.card(p, tab.language) for p in tab.alike)
-            name = say(tab.language, "similar")
-            alike = f'<div class="sw-alike"><h3>{name}</h3>{cards.grid(made, label=name)}</div>'
+        for words, products in (("goes_with", tab.goes_with), ("similar", tab.alike)):
+            if products:
+                made = (cards.card(p, tab.language) for p in products)
+                name = say(tab.language, words)
+                alike += (
+                    f'<div class="sw-alike sw-{words.replace("_", "-")}"><h3>{name}</h3>'
+                    f"{cards.grid(made, label=name)}</div>"
+                )
         parts.append(
             cards.detail(
                 tab.opened,
@@ -194,7 +198,8 @@ def shelf(tab: Tab) -> str:
         if tab.found is not None and tab.found.cursor
         else ""
     )
-    return _wrap(cards.grid(made, label=say(lang, "shelf")) + more)
+    others = cards.feed(tab.feed, lang) if tab.found is None else ""
+    return _wrap(cards.grid(made, label=say(lang, "shelf")) + more + others)
 
 
 def _count(tab: Tab) -> str:

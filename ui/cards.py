@@ -9,6 +9,7 @@ import html
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from components.contracts.merchandise import Companion, FeedReview
 from components.contracts.messages import (
     Facet,
     Filters,
@@ -400,6 +401,49 @@ def offers(found: Sequence[Offer], language: str) -> str:
         for offer in found
     )
     return f'<section class="sw-offers"><h2>{say(language, "offers")}</h2><ul>{made}</ul></section>'
+
+
+def feed(found: Sequence[FeedReview], language: str) -> str:
+    """Return what other shoppers say; each opens its product."""
+    if not found:
+        return ""
+    made = []
+    for one in found:
+        shown = f"{one.rating:g}" if one.rating is not None else ""
+        stars = (
+            f'<span class="sw-stars" role="img" aria-label="{text(say(language, "stars", x=shown))}">'
+            f"{'★' * round(one.rating)}{'☆' * (5 - round(one.rating))}</span>"
+            if one.rating is not None
+            else ""
+        )
+        about = [one.reason or "", (one.at.date().isoformat() if one.at else "")]
+        if one.helpful_votes:
+            about.append(say(language, "helpful", n=one.helpful_votes))
+        made.append(
+            f'<li class="sw-feedcard" data-review="{text(one.review_id)}">{stars}'
+            f"<blockquote>{text(one.text)}</blockquote>"
+            f'<button type="button" class="sw-link" data-act="open" data-slate="" '
+            f'data-product="{text(one.product_id)}">{text(one.title)}</button>'
+            f'<p class="sw-soft">{text(" · ".join(a for a in about if a))}</p></li>'
+        )
+    return (
+        f'<section class="sw-feed" aria-label="{say(language, "feed")}"><h2>{say(language, "feed")}</h2>'
+        f'<p class="sw-soft">{say(language, "feed_lead")}</p><ul>{"".join(made)}</ul></section>'
+    )
+
+
+def companion_card(companion: Companion, rank: int) -> ScoredProduct:
+    """Return a product that goes with another as a card shows it."""
+    return ScoredProduct(
+        product_id=companion.product_id,
+        title=companion.title,
+        price_minor=companion.price_minor,
+        currency=companion.currency,
+        score=companion.lift,
+        rank=rank,
+        brand=companion.brand,
+        category=companion.category,
+    )
 
 
 def detail(

@@ -19,10 +19,13 @@ from components.contracts.merchandise import (
     Campaign,
     CampaignReport,
     CampaignsResponse,
+    FeedResponse,
+    GoesWithResponse,
     LaunchesResponse,
     PreviewRequest,
     PreviewResponse,
     RulesResponse,
+    SegmentMembersResponse,
     SegmentsResponse,
     ShopRule,
     StopRequest,
@@ -271,6 +274,19 @@ class Client:
     def segments(self) -> SegmentsResponse:
         """GET /v1/segments."""
         return self._ask(SegmentsResponse, "GET", "/v1/segments")
+
+    def goes_with(self, product_id: str, *, limit: int = 4) -> GoesWithResponse:
+        """GET /v1/products/{id}/goes-with."""
+        path = f"/v1/products/{quote(product_id, safe='')}/goes-with"
+        return self._ask(GoesWithResponse, "GET", path, limit=limit)
+
+    def feed(self, visitor_id: str, *, limit: int = 6) -> FeedResponse:
+        """GET /v1/feed."""
+        return self._ask(FeedResponse, "GET", "/v1/feed", visitor_id=visitor_id, limit=limit)
+
+    def members(self, number: int) -> SegmentMembersResponse:
+        """GET /v1/segments/{n}/visitors."""
+        return self._ask(SegmentMembersResponse, "GET", f"/v1/segments/{number}/visitors")
 
     def launches(self) -> LaunchesResponse:
         """GET /v1/launches."""

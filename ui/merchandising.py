@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 from pydantic import ValidationError
@@ -17,6 +18,7 @@ from components.contracts.merchandise import (
     PreviewRequest,
     PreviewResponse,
     Segment,
+    SegmentMembersResponse,
     ShopRule,
 )
 from ui.cards import button, money, text
@@ -25,7 +27,7 @@ from ui.operations import _panel, _table
 
 ACTS = (
     "launch_plan", "launch_start", "launch_stop", "rule_preview", "rule_keep", "rule_remove",
-    "campaign_keep", "campaign_remove",
+    "campaign_keep", "campaign_remove", "segment_export",
 )  # fmt: skip
 SHOWN_MEMBERS = 12
 
@@ -37,6 +39,7 @@ class Desk:
     plan: LaunchPlan | None = None
     draft: ShopRule | None = None
     preview: PreviewResponse | None = None
+    members: SegmentMembersResponse | None = None
     said: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
 
@@ -106,6 +109,8 @@ def _run(client: Client, desk: Desk, name: str, data: dict[str, Any]) -> Desk:
     if name == "campaign_remove":
         client.campaign_remove(data["campaign"])
         return replace(desk, said="Ended.")
+    if name == "segment_export":
+        return replace(desk, members=client.members(int(data["segment"])))
     return desk
 
 
@@ -120,7 +125,7 @@ def page(client: Client, desk: Desk) -> str:
         '<div class="sw-ops" id="sw-ops-merchandising">'
         + (f'<p class="sw-state sw-attention" role="status">{text(desk.said)}</p>' if desk.said else "")
         + "<div class='sw-panels'>"
-        + _panel("Segments", _segments(client.segments().segments, campaigns.currency), is_wide=True)
+        + _panel("Segments", _segments(client.segments().segments, campaigns.currency) + _members(desk.members), is_wide=True)
         + _panel("Plan a launch", _launch_form() + _plan(desk.plan), is_wide=True)
         + _panel("Launches", _launches(client.launches().launches), is_wide=True)
         + _panel("Sponsored places", _campaigns(campaigns.campaigns, campaigns.currency) + _campaign_form(), is_wide=True)
@@ -133,7 +138,7 @@ def page(client: Client, desk: Desk) -> str:
 def _segments(found: Sequence[Segment], currency: str) -> str:
     if not found:
         return _table((), ())
-    rows = []
+    rows = ""
     for s in found:
         people = ", ".join(f"{p['name']} {p['value']} x {p['lift']:.1f}" for p in s.people[:2])
         offers = ", ".join(f"{o['kind']} x {o['lift']:.1f}" for o in s.offers[:2])
@@ -141,15 +146,30 @@ def _segments(found: Sequence[Segment], currency: str) -> str:
             f"{c['name'].split(' > ')[-1]} x {c['lift']:.1f}" for c in s.categories[:3]
         )
         habit = f"{s.trips_a_week:.1f} trips a week of {s.lines_a_trip:.0f} lines, mostly {s.favourite_day}"
-        rows.append(
-            (f"{s.number} · {s.name}", leads, people, habit, offers, f"{s.visitors:,} ({s.share:.0%})",
-             money(round(s.spend_minor_a_week), currency, "en"), f"{s.price_sensitivity:.2f}",
-             "" if s.joined is None else f"+{s.joined} / -{s.left}")
-        )  # fmt: skip
-    return _table(
-        ("segment", "buys more", "who", "habit", "offers that work", "visitors", "a week", "price sensitivity", "in / out in 4 weeks"),
-        rows, numbers=4,
+        moved = "" if s.joined is None else f"+{s.joined} / -{s.left}"
+        week = money(round(s.spend_minor_a_week), currency, "en")
+        rows += (
+            f"<tr><th scope='row'>{text(s.number)} · {text(s.name)}</th><td>{text(leads)}</td><td>{text(people)}</td>"
+            f"<td>{text(habit)}</td><td>{text(offers)}</td><td class='sw-n'>{s.visitors:,} ({s.share:.0%})</td>"
+            f"<td class='sw-n'>{text(week)}</td><td class='sw-n'>{s.price_sensitivity:.2f}</td><td class='sw-n'>{moved}</td>"
+            f"<td>{button('segment_export', 'Export', kind='sw-quiet', title=f'Export the visitors of {s.name}', segment=s.number)}</td></tr>"
+        )
+    return _rows(
+        ("segment", "buys more", "who", "habit", "offers that work", "visitors", "a week", "price sensitivity", "in / out in 4 weeks", ""),
+        rows,
     )  # fmt: skip
+
+
+def _members(found: SegmentMembersResponse | None) -> str:
+    """Return a link that saves an export; the file is in the page, so nothing is fetched."""
+    if found is None:
+        return ""
+    lines = "\n".join(["visitor_id,segment", *(f"{v},{found.number}" for v in found.visitors)])
+    return (
+        f'<p id="sw-export"><a class="sw-btn sw-outline" download="segment-{found.number}.csv" '
+        f'href="data:text/csv;charset=utf-8,{quote(lines + chr(10))}">'
+        f"Save {len(found.visitors):,} visitors of “{text(found.name)}” as CSV</a></p>"
+    )
 
 
 def _field(name: str, label: str, value: str = "", kind: str = "text", **more: str) -> str:

@@ -52,7 +52,10 @@ def _bubble(one: Said, language: str, *, is_last: bool) -> str:
     answer = one.answer
     if answer is not None:
         if answer.products:
-            rows = "".join(_row(p, i, language) for i, p in enumerate(answer.products[:6], 1))
+            slate = answer.slate_id or ""
+            rows = "".join(
+                _row(p, i, language, slate) for i, p in enumerate(answer.products[:6], 1)
+            )
             parts.append(f'<ol class="sw-rows">{rows}</ol>')
         if is_last:
             parts.append(_choices(answer.choices))
@@ -66,17 +69,23 @@ def _bubble(one: Said, language: str, *, is_last: bool) -> str:
     return f'<li class="sw-said sw-{one.by}">{"".join(parts)}</li>'
 
 
-def _row(product: ScoredProduct, number: int, language: str) -> str:
+def _row(product: ScoredProduct, number: int, language: str, slate: str) -> str:
+    paid = (
+        f' <span class="sw-tag sw-sponsored">{say(language, "sponsored")}</span>'
+        if product.sponsored
+        else ""
+    )
     add = (
         button("add", "+", kind="sw-round", title=say(language, "add_long", x=product.title),
-               product=product.product_id, variant=product.variant_id or "", slate="")
+               product=product.product_id, variant=product.variant_id or "", slate=slate)
         if product.available
         else f'<span class="sw-soldout">{say(language, "sold_out")}</span>'
     )  # fmt: skip
     return (
         f'<li><span class="sw-num" aria-hidden="true">{number}</span>'
-        f'<button type="button" class="sw-link" data-act="open" data-slate="" '
-        f'data-product="{text(product.product_id)}">{text(product.title)}</button>'
+        f'<span><button type="button" class="sw-link" data-act="open" '
+        f'data-slate="{text(slate)}" data-product="{text(product.product_id)}">'
+        f"{text(product.title)}</button>{paid}</span>"
         f"<span>{price_line(product.price_minor, product.list_price_minor, product.currency, language)}</span>"
         f"{add}</li>"
     )

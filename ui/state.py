@@ -4,6 +4,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from components.contracts.merchandise import FeedReview
 from components.contracts.messages import (
     BasketResponse,
     Filters,
@@ -41,6 +42,8 @@ class Tab:
     opened_slate: str = ""
     reasons: tuple[str, ...] = ()
     alike: tuple[ScoredProduct, ...] = ()
+    goes_with: tuple[ScoredProduct, ...] = ()
+    feed: tuple[FeedReview, ...] = ()
     compared: tuple[Product, ...] = ()
     kept: VisitorResponse | None = None
     is_asking: bool = False

@@ -8,7 +8,7 @@ import functools
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from components.assistant.classifier import IntentClassifier
 from components.assistant.engine import Assistant
 from components.assistant.offers import Offers, read_offers
 from components.contracts.errors import ArtefactError
+from components.contracts.records import Review
 from components.data.catalogue import Catalogue
+from components.merchandise.feed import Community
 from components.recommend.engine import RecommendEngine
 from components.search.engine import SearchEngine
 from components.state.store import Store
@@ -41,6 +43,7 @@ class Parts:
     data_end: datetime
     currency: str
     degraded: tuple[str, ...] = ()
+    community: Community = field(default_factory=Community)
 
 
 def load_parts(folder: Path) -> Parts:
@@ -84,6 +87,7 @@ def load_parts(folder: Path) -> Parts:
         data_end=datetime.fromisoformat(clock["data_end"]),
         currency=catalogue.get(catalogue.ids[0]).currency if len(catalogue) else "USD",
         degraded=tuple(degraded),
+        community=Community.load(folder),
     )
 
 
@@ -130,6 +134,14 @@ def assistant_of(
         recommend: the recommender as the assistant may see it; that of `parts` by default.
         language_model: the optional one; None = what the environment names, if anything.
     """
+
+    def reviews(product_id: str) -> list[Review]:
+        return [
+            r
+            for r in parts.community.of(product_id)
+            if r.visitor_id is None or store.forgotten_at(r.visitor_id) is None
+        ]
+
     return Assistant(
         parts.catalogue,
         parts.search,
@@ -140,6 +152,7 @@ def assistant_of(
         rates={},
         now=now,
         offers=parts.offers,
+        reviews=reviews,
         classify=parts.classify,
         language_model=language_model,
     )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from components.assistant.grounding import Lexicon
+from components.assistant.places import Places
 from components.assistant.references import References
 from components.assistant.shelf import Shelf
 from components.assistant.state import DialogueState
@@ -39,6 +40,7 @@ class Context:
     locale: str = "en"
     raw: str = ""
     text: str = ""
+    places: Places | None = None
     extra: dict[str, object] = field(default_factory=dict)
 
     def references(self) -> References:

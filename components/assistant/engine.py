@@ -25,6 +25,7 @@ from components.assistant.language import gloss, is_chinese
 from components.assistant.meaning import Meaning
 from components.assistant.offers import Offers, is_reduced
 from components.assistant.parser import CommandParser, Parse
+from components.assistant.places import Places
 from components.assistant.replies import Writer
 from components.assistant.results import Item, Result
 from components.assistant.safety import safe_title
@@ -126,10 +127,11 @@ class Assistant:
 
     # -- one turn
 
-    def turn(self, request: TurnRequest) -> TurnResponse:
+    def turn(self, request: TurnRequest, *, places: Places | None = None) -> TurnResponse:
         """Answer one message of a visitor.
 
         A request id that this session already sent gets the answer it got, and nothing is done.
+        With `places` the shop's rules and paid places act in the lists.
 
         Raises:
             StateError: the store cannot be read or written.
@@ -141,7 +143,7 @@ class Assistant:
                 )
                 if known is not None:
                     return TurnResponse.model_validate(known)
-            response = self._answer(request)
+            response = self._answer(request, places)
             if request.request_id is not None:
                 self.store.answer_put(
                     request.session_id,
@@ -152,7 +154,13 @@ class Assistant:
             return response
 
     def call(
-        self, name: str, arguments: Mapping[str, Any], *, visitor_id: str, session_id: str
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        *,
+        visitor_id: str,
+        session_id: str,
+        places: Places | None = None,
     ) -> TurnResponse:
         """Run one tool for a visitor, as a turn of the session without words.
 
@@ -162,7 +170,7 @@ class Assistant:
         command = command_of(name, arguments)
         request = TurnRequest(session_id=session_id, visitor_id=visitor_id)
         with self._lock(f"{visitor_id}\n{session_id}"):
-            context = self.context(request)
+            context = self.context(request, places)
             return self._run(request, context, Parse((command,)), ())
 
     def _lock(self, name: str) -> threading.Lock:
@@ -173,8 +181,8 @@ class Assistant:
                 self._locks.popitem(last=False)
             return lock
 
-    def _answer(self, request: TurnRequest) -> TurnResponse:
-        context = self.context(request)
+    def _answer(self, request: TurnRequest, places: Places | None) -> TurnResponse:
+        context = self.context(request, places)
         degraded: list[str] = []
         parse = None
         if self._model is not None and request.confirm_id is None:
@@ -206,9 +214,15 @@ class Assistant:
         self.store.session_put(
             request.session_id, request.visitor_id, state.model_dump(mode="json")
         )
-        return self._response(request, state, results, parse, reply, claims, degraded, phrased_by)
+        response = self._response(
+            request, state, results, parse, reply, claims, degraded, phrased_by
+        )
+        if context.places is None:
+            return response
+        slate_id, paid = context.places.shown(response.products)
+        return response.model_copy(update={"slate_id": slate_id, "sponsored": paid})
 
-    def context(self, request: TurnRequest) -> Context:
+    def context(self, request: TurnRequest, places: Places | None = None) -> Context:
         """Read what the turn may look at, by the request's ids alone."""
         now = self._now()
         visitor = request.visitor_id
@@ -219,7 +233,9 @@ class Assistant:
             if self._shelf.products is not before:
                 self._shelf.popularity = self._popularity(now)
                 self._reduced = self._reduced_now()
-            shelf = replace(self._shelf, promoted=promoted)
+            text = gloss(request.message, self._lexicon.chinese)
+            barred = places.barred(text) if places is not None else frozenset[str]()
+            shelf = replace(self._shelf, promoted=promoted, barred=barred)
         saved = self.store.session(request.session_id, visitor)
         state = DialogueState.model_validate(saved) if saved else DialogueState()
         chinese = is_chinese(request.message)
@@ -255,7 +271,8 @@ class Assistant:
             now=now,
             locale=locale,
             raw=request.message,
-            text=gloss(request.message, self._lexicon.chinese),
+            text=text,
+            places=places,
         )
 
     def _popularity(self, now: datetime) -> dict[str, float]:
@@ -414,7 +431,8 @@ class Assistant:
             currency=product.currency,
             score=1.0 / rank,
             rank=rank,
-            origin=("assistant",),
+            origin=("sponsored", "assistant") if item.hit.sponsored else ("assistant",),
+            sponsored=item.hit.sponsored,
             reasons=tuple(
                 Reason(
                     kind=r.partition(":")[0],

@@ -6,7 +6,7 @@ product or a review says is looked at here except as a fact to hand on.
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,7 @@ from components.assistant.basket_money import Bill, PricedLine, price_basket
 from components.assistant.context import Bought, Context
 from components.assistant.language import gloss, stems_of
 from components.assistant.offers import Offer, Offers, is_reduced
+from components.assistant.places import DEPTH, arranged
 from components.assistant.references import References
 from components.assistant.results import Item, Result
 from components.assistant.shelf import (
@@ -58,6 +59,7 @@ from components.recommend.engine import RecommendEngine
 from components.state.store import Store
 
 LIST_LENGTH = 8
+SPONSORED = "sponsored"
 _AVOID = "avoid"
 _CODE = re.compile(r"[a-z]+\d|\d+[a-z]")  # what a voucher's code looks like: save10
 _WHAT = ("product_id", "variant_id", "key", "promotion_id")  # what an undo operation is about
@@ -198,20 +200,65 @@ class Executor:
         wishes, avoided = self.preferred()
         named = {c.field for c in state.constraints}
         wishes += [c.model_copy(update={"hard": False}) for c in avoided if c.field not in named]
-        return self.shelf.find(
+        found = self.shelf.find(
             state.constraints,
             terms=state.terms,
             sort=state.sort,
-            limit=limit,
+            limit=limit if self.c.places is None else DEPTH,
             exclude=exclude,
             affinity=self.affinity() if state.sort == "relevance" else None,
             prefer=wishes,
+        )
+        return replace(
+            found,
+            hits=self.placed(
+                found.hits,
+                limit,
+                state.constraints,
+                exclude,
+                is_exact=not found.relaxed,
+                is_relevance=state.sort == "relevance",
+            ),
+        )
+
+    def placed(
+        self,
+        hits: Sequence[Hit],
+        limit: int,
+        constraints: Sequence[Constraint],
+        exclude: Collection[str],
+        *,
+        is_exact: bool,
+        is_relevance: bool = True,
+    ) -> tuple[Hit, ...]:
+        """Return the first hits of a list, with the shop's rules and paid places in it."""
+        hard = [c for c in constraints if c.hard]
+
+        def hit_of(product_id: str) -> Hit | None:
+            product = self.product(product_id)
+            if product is None or product_id in exclude or not is_sold(product):
+                return None
+            variant, broken = fit(product, hard, self.shelf.promoted())
+            return None if broken else Hit(product, variant)
+
+        said = [str(v) for c in constraints for v in c.values if isinstance(v, str)]
+        return arranged(
+            self.c.places,
+            hits,
+            limit,
+            " ".join([self.c.text, *said]),
+            is_exact=is_exact,
+            is_relevance=is_relevance,
+            hit_of=hit_of,
         )
 
     def listing(self, command: Any, state: DialogueState, found: Found, **facts: Any) -> Result:
         """Return the result that shows a list, with the reasons kept for later."""
         shown = self.shown_variants(found.hits, state.constraints)
-        why = {h.product_id: self.met(h, state) for h in found.hits}
+        why = {
+            h.product_id: (*((SPONSORED,) if h.sponsored else ()), *self.met(h, state))
+            for h in found.hits
+        }
         single = _THE_MOST.search(self.c.text) is not None and state.sort != "relevance"
         focus = [found.hits[0].product_id] if single and found.hits else None
         state = state.showing(shown, focus=focus).model_copy(
@@ -266,7 +313,7 @@ class Executor:
             if not found.hits or found.relaxed:
                 state = self.state.model_copy(update={"last_kind": "refine"})
                 hits = [
-                    h
+                    replace(h, sponsored=SPONSORED in self.state.reasons.get(h.product_id, ()))
                     for s in self.state.shown
                     if (h := self.hit(s.product_id, s.variant_id)) is not None
                 ]
@@ -493,20 +540,28 @@ class Executor:
         }
         text = self.shelf.text_scores(terms) if terms else {}
         order = {h.product_id: n for n, h in enumerate(found.hits)}
-        ranked = sorted(
-            found.hits,
-            key=lambda h: (
-                -(
-                    scores.get(h.product_id, 0.0)
-                    + 0.7 * wished.get(h.product_id, 0)
-                    + 2.0 * text.get(h.product_id, 0.0)
-                ),
-                order[h.product_id],
-            ),
-        )
+
+        def worth(hit: Hit) -> float:
+            return (
+                scores.get(hit.product_id, 0.0)
+                + 0.7 * wished.get(hit.product_id, 0)
+                + 2.0 * text.get(hit.product_id, 0.0)
+            )
+
+        ranked = sorted(found.hits, key=lambda h: (-worth(h), order[h.product_id]))
         narrow = any(c.field in ("category", "type") and c.op == "is" for c in command.constraints)
-        chosen = ranked[:6] if narrow else spread(ranked, 6)
-        reasons = {h.product_id: self.why(h.product, wishes) for h in chosen}
+        line = ranked[:6] if narrow else spread(ranked, 6)
+        if self.c.places is not None:
+            line += [h for h in ranked if h not in line]
+            line = [replace(h, standing=worth(h)) for h in line]
+        chosen = self.placed(line, 6, hard, exclude, is_exact=not relaxed)
+        reasons = {
+            h.product_id: (
+                *((SPONSORED,) if h.sponsored else ()),
+                *self.why(h.product, wishes),
+            )
+            for h in chosen
+        }
         state = self.state.started(command.constraints, query=command.query, terms=terms)
         state = state.showing(self.shown_variants(chosen, ())).model_copy(
             update={"reasons": reasons, "last_kind": "recommend", "question": None, "compared": ()}

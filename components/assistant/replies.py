@@ -91,11 +91,12 @@ class Writer:
             else ()
         )
         inside = f" ({', '.join(safe_value(o) for o in options)})" if options else ""
+        paid = self.t(" (sponsored)", "（赞助）") if item.hit.sponsored else ""
         minor = item.hit.price_minor
         if minor is None:
-            return title + inside
+            return title + inside + paid
         amount = self.b.price(product, variant.variant_id if variant else None, minor)
-        return f"{title}{inside} {self.t('at', '')} {amount}".replace("  ", " ")
+        return f"{title}{inside} {self.t('at', '')} {amount}{paid}".replace("  ", " ")
 
     def constraint(self, c: Constraint) -> str:
         values = [safe_value(v) if not isinstance(v, bool) else "" for v in c.values]
@@ -268,6 +269,8 @@ class Writer:
                 f"It goes with {title}, which you {'bought' if kind == 'bought' else 'looked at'}.",
                 f"与您{'买过' if kind == 'bought' else '看过'}的{title}相关。",
             )
+        if kind == "sponsored":
+            return self.t("Its place was paid for.", "这个位置由商家付费赞助。")
         if kind == "popular":
             return self.t("Others rate it highly.", "其他顾客评价很高。")
         if kind == "similar":

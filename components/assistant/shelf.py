@@ -6,7 +6,7 @@ product meets them if ONE of its variants meets all variant-level ones (price, o
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import Any
 
@@ -46,11 +46,16 @@ Score = Callable[[Sequence[str]], "np.ndarray[Any, Any]"]
 
 @dataclass(frozen=True)
 class Hit:
-    """A product that fits, and the variant that does (None where any does)."""
+    """A product that fits, and the variant that does (None where any does).
+
+    `standing` is its relevance on the scale of its list; `sponsored`: its place there is paid for.
+    """
 
     product: Product
     variant: Variant | None
     violated: tuple[str, ...] = ()
+    standing: float = 0.0
+    sponsored: bool = False
 
     @property
     def product_id(self) -> str:
@@ -247,6 +252,7 @@ class Shelf:
 
     catalogue: Catalogue
     promoted: Callable[[], Collection[str]] = lambda: ()
+    barred: Collection[str] = frozenset()
     rank_text: Callable[[str, Filters, int], Sequence[str]] | None = None
     meaning: Meaning = field(default_factory=lambda: Meaning(None))
     on_change: Callable[[Sequence[Product]], None] = lambda products: None
@@ -308,6 +314,8 @@ class Shelf:
         ids = self._table.allowed_ids(filters_of(constraints, promoted_known=True))
         if any(c.field == "promotion" and c.values[0] is True for c in constraints):
             ids = [i for i in ids if i in promoted]
+        if self.barred:
+            ids = [i for i in ids if i not in self.barred]
         if len(ids) > _CLOSELY and not any(_needs_a_look(c) for c in constraints):
             ids = self._foremost(ids, scores or {}, sort)
         hits = []
@@ -324,7 +332,8 @@ class Shelf:
         """Return how many products meet the constraints, of which `hits` were looked at."""
         if len(hits) < _CLOSELY or any(_needs_a_look(c) for c in constraints):
             return len(hits)
-        return len(self._table.allowed_ids(filters_of(constraints, promoted_known=True)))
+        ids = self._table.allowed_ids(filters_of(constraints, promoted_known=True))
+        return len(ids) - (sum(i in self.barred for i in ids) if self.barred else 0)
 
     def _foremost(self, ids: Sequence[str], scores: Mapping[str, float], sort: str) -> list[str]:
         products = self._products
@@ -611,7 +620,7 @@ class Shelf:
                 )
             return (-relevance(hit), hit.product_id)
 
-        return tuple(sorted(hits, key=place))
+        return tuple(replace(h, standing=relevance(h)) for h in sorted(hits, key=place))
 
 
 def filters_of(constraints: Iterable[Constraint], *, promoted_known: bool = False) -> Filters:

@@ -291,6 +291,8 @@ class Companion(Message):
     price_minor: Minor | None = None
     currency: str = "USD"
     lift: float
+    brand: str | None = None
+    category: tuple[str, ...] = ()
 
 
 class GoesWithResponse(Message):
@@ -343,3 +345,28 @@ class StopRequest(Message):
     """`POST /v1/launches/{plan_id}/stop`."""
 
     reason: Annotated[str, Field(max_length=500)] = ""
+
+
+class FeedReview(Message):
+    """What a shopper said about a product; its author is not named."""
+
+    review_id: Id
+    product_id: Id
+    title: str
+    price_minor: int | None = None
+    currency: str
+    category: tuple[str, ...] = ()
+    rating: float | None = None
+    text: str = Field(description="a person's words, without sentences that address the machinery")
+    at: AwareDatetime | None = None
+    helpful_votes: int = 0
+    reason: str | None = Field(default=None, description="why this visitor sees it")
+
+
+class FeedResponse(Message):
+    """`GET /v1/feed`: reviews by consenting shoppers; empty where the shop has none."""
+
+    request_id: str
+    model_version: str
+    reviews: tuple[FeedReview, ...] = ()
+    degraded: tuple[str, ...] = ()

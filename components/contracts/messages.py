@@ -285,6 +285,10 @@ class TurnResponse(Message):
     question: bool = False
     choices: tuple[str, ...] = ()
     confirmation: Confirmation | None = None
+    slate_id: str | None = Field(
+        default=None, description="names the products' list where places of it were paid for"
+    )
+    sponsored: tuple[SponsoredPlace, ...] = ()
     degraded: tuple[str, ...] = ()
     phrased_by: Literal["templates", "llm"] = Field(
         default="templates", description="whose words: a rephrasing is checked against the claims"

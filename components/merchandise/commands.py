@@ -36,7 +36,7 @@ def launch(
     """Plan a launch: demand range, audience, partners and ramp."""
     from components.data.catalogue import Catalogue
     from components.merchandise.planner import LaunchPlanner
-    from components.recommend.engine import load_history
+    from components.recommend.engine import NO_LOG, load_history
     from components.recommend.shop import load_state
 
     folder = _artefacts()
@@ -44,17 +44,20 @@ def launch(
     if planner is None:
         raise ArtefactError(f"{folder}: no launch planner. Run `make pipeline`.")
     catalogue = Catalogue.load(folder)
-    history = load_history(folder / "train_ranker")
-    _, ids = load_state(folder / "train_ranker")
+    log, visitors, ids = NO_LOG, tuple[str, ...](), tuple[str, ...]()
+    if (folder / "train_ranker").is_dir():
+        history = load_history(folder / "train_ranker")
+        log, visitors = history.log, tuple(history.visitor_ids)
+        _, ids = load_state(folder / "train_ranker")
     plan = planner.plan(
         f"plan-{product}",
         catalogue.get(product),
         LaunchRequest(
             product_id=product, audience_share=share, horizon_weeks=weeks, regret_cap=cap
         ),
-        log=history.log,
+        log=log,
         log_ids=ids,
-        visitor_ids=history.visitor_ids,
+        visitor_ids=visitors,
         titles={p: catalogue.get(p).title for p in catalogue.ids},
     )
     if to is not None:

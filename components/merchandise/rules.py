@@ -13,6 +13,7 @@ from components.merchandise.campaigns import Visit, asks_for, concerns
 from components.recommend.slate import Rule
 
 STRENGTH = {"exclude": 0, "pin": 1, "bury": 2, "boost": 3}
+ASKED = ("search", "assistant")  # where somebody asks in words
 BURIED = -1000.0  # log-odds: behind everything that is not buried
 
 
@@ -25,7 +26,7 @@ def holding(rules: Iterable[ShopRule], visit: Visit) -> list[ShopRule]:
         and (r.starts_at is None or r.starts_at <= visit.now)
         and (r.ends_at is None or visit.now < r.ends_at)
         and (not r.surfaces or visit.surface in r.surfaces)
-        and (not r.queries or (visit.surface == "search" and asks_for(r.queries, visit.words)))
+        and (not r.queries or (visit.surface in ASKED and asks_for(r.queries, visit.words)))
         and concerns(r.audience, visit)
     ]
     return sorted(kept, key=lambda r: (-r.priority, STRENGTH[r.kind], r.rule_id))

@@ -32,6 +32,7 @@ DRAWN = ("request_id", "slate_id", "trace_id")
 ADDED = ("offers", "degraded")
 INPUTS = ("session", "memory", "policy", "arranged")
 ARRANGED = ("products", "total", "cursor", "sponsored")
+ARRANGED_TURN = (*ARRANGED, "reply", "claims")  # its words name what its list holds
 TOLD = {
     "click": Click,
     "basket_add": BasketAdd,
@@ -123,6 +124,7 @@ def replay(
         if store is None:
             opened.close()
     served = dict(logged["response"])
+    arranged = ARRANGED_TURN if logged["endpoint"] == "turn" else ARRANGED
     return Diff(
         request_id=request_id,
         endpoint=logged["endpoint"],
@@ -130,7 +132,7 @@ def replay(
         fields=tuple(
             f
             for f in differing(served, replayed)
-            if not (logged["request"].get("arranged") and f.split(".")[0] in ARRANGED)
+            if not (logged["request"].get("arranged") and f.split(".")[0] in arranged)
         ),
         served=served,
         replayed=replayed,

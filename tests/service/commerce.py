@@ -25,7 +25,15 @@ def write_commerce(layout: Layout) -> None:
         layout.artefact("bundles"), kind="bundles", stage="bundles", seed=1, params={}
     ) as folder:
         Bundles(ids, goes, none).save(folder)
-    profile = {"visitors": 2, "share": 0.5, "people": [], "offers": [], "categories": []}
+    profile = {
+        "visitors": 2,
+        "share": 0.5,
+        "people": [],
+        "offers": [],
+        "categories": [],
+        "trips_a_week": 1.5,
+        "price_sensitivity": 0.4,
+    }
     model = SegmentModel(
         number_of={"ann": 0, "bob": 1},
         profiles=({"number": 0, "name": "Dairy", **profile},

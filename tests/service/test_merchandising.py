@@ -1,7 +1,9 @@
 """What a commercial team decides, over HTTP: rules, sponsors, launches, segments, bundles."""
 
+import itertools
 import uuid
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -324,6 +326,100 @@ def test_goes_with_and_a_filled_basket(api):
     assert breakfast["products"]
 
 
+def test_the_feed_shows_what_others_say_and_names_nobody(api, shop):
+    found = ok(api.get("/v1/feed", params={"visitor_id": "zoe"}))["reviews"]
+    assert {r["product_id"] for r in found} == {"p08", "p10", "p02"}  # p39 is not sold
+    assert "order ten" not in str(found)
+    assert not {"ann", "bob", "cat"} & {str(v) for r in found for v in r.values()}
+    assert all(r["title"] and r["text"] for r in found)
+    mine = ok(api.get("/v1/feed", params={"visitor_id": "ann"}))["reviews"]
+    assert "p08" not in {r["product_id"] for r in mine}  # one's own words are no news
+    put(api, rule("exclude", ["p10"]))
+    left = ok(api.get("/v1/feed", params={"visitor_id": "zoe", "limit": 1}))["reviews"]
+    assert len(left) == 1
+    assert left[0]["product_id"] in {"p08", "p02"}
+
+
+def test_the_assistant_says_what_buyers_say(api):
+    answer = turn(api, "show me milk")
+    assert "p08" in ids_of(answer)
+    number = ids_of(answer).index("p08")
+    names = ("first", "second", "third", "fourth", "fifth")
+    visitor = answer["request_id"]
+    turn(api, "show me milk", visitor=visitor)
+    told = turn(api, f"what do buyers say about the {names[number]} one?", visitor=visitor)
+    assert told["commands"][0]["type"] == "reviews_summary"
+    assert "Fresh every time" in told["reply"]
+
+
+def test_forgetting_takes_a_review_out_of_the_feed(api, shop):
+    asked = {"visitor_id": "zoe"}
+    author = "cat"
+    before = {r["product_id"] for r in ok(api.get("/v1/feed", params=asked))["reviews"]}
+    ok(api.delete(f"/v1/visitors/{author}"))
+    after = {r["product_id"] for r in ok(api.get("/v1/feed", params=asked))["reviews"]}
+    assert before - after == {"p02"}
+
+
+def test_without_a_model_offers_are_not_allotted(api):
+    refused = api.post("/v1/promotions/allocate", json={})
+    assert refused.status_code == 503
+    assert "model of redemptions" in refused.json()["detail"]
+    assert api.post("/v1/promotions/allocate", json={"budget_minor": -1}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "caps",
+    [
+        {},
+        {"budget_minor": 3},
+        {"max_per_offer": 2},
+        {"max_per_visitor": 1, "budget_minor": 5},
+        {"max_in_fatigue": 0},
+        {"goal": "redemptions", "budget_minor": 4, "max_per_offer": 3},
+    ],
+)
+def test_offers_are_allotted_as_well_as_brute_force_under_caps(api, shop, monkeypatch, caps):
+    names = ("v1", "v2", "v3", "v4", "v5")
+    chances = {v: {"o1": (0.1, 0.08), "o2": (0.05 * n, 0.01 * (7 - n))}
+               for n, v in enumerate(names, start=1)}  # fmt: skip
+
+    def scores(engines, visitor, recent, promotion_ids, now):
+        return {p: chances[visitor][p] for p in promotion_ids}
+
+    engines = shop.current.champion
+    monkeypatch.setitem(engines.extras, "merchandise", SimpleNamespace(offers=object()))
+    monkeypatch.setattr(engines.recommend, "history_store", SimpleNamespace(visitor_ids=names))
+    monkeypatch.setattr(shop.merchandising, "offer_scores", scores)
+    made = ok(api.post("/v1/promotions/allocate", json=caps))
+    price = engines.catalogue.get("p05").price_minor
+    pairs = [("v1", "o1", *chances["v1"]["o1"], 0.1 * 0.1 * price)]  # meant for him alone
+    pairs += [(v, "o2", *chances[v]["o2"], chances[v]["o2"][0] * 20) for v in names]
+    worth = 2 if caps.get("goal") == "redemptions" else 3
+
+    def is_allowed(chosen):
+        visitors, offers = [p[0] for p in chosen], [p[1] for p in chosen]
+        fresh = caps.get("max_in_fatigue", 6)
+        room = dict.fromkeys(names, min(caps.get("max_per_visitor", 3), fresh))
+        room["v1"] = min(caps.get("max_per_visitor", 3), fresh - 1)  # o1's campaign reached him
+        return (
+            sum(p[4] for p in chosen) <= caps.get("budget_minor", 1e9) + 1e-9
+            and all(visitors.count(v) <= max(0, room[v]) for v in names)
+            and all(offers.count(o) <= caps.get("max_per_offer", 99) for o in offers)
+        )
+
+    subsets = (c for n in range(len(pairs) + 1) for c in itertools.combinations(pairs, n))
+    best = max(sum(p[worth] for p in c) for c in subsets if is_allowed(c))
+    found = [(a["visitor_id"], a["promotion_id"]) for a in made["allotments"]]
+    chosen = [p for p in pairs if p[:2] in found]
+    assert len(found) == len(set(found)) == len(chosen)
+    assert is_allowed(chosen)
+    assert sum(p[worth] for p in chosen) == pytest.approx(best, rel=1e-3)
+    assert made["pairs_considered"] == len(pairs)
+    assert made["expected_cost_minor"] == pytest.approx(sum(p[4] for p in chosen))
+    assert made["expected_redemptions"] == pytest.approx(sum(p[2] for p in chosen))
+
+
 def test_forgetting_takes_a_visitor_out_of_audiences(api, shop):
     name = f"gone-{uuid.uuid4().hex[:6]}"
     put(api, rule("bury", ["p00"], audience={"visitor_ids": [name]}))
@@ -349,7 +445,76 @@ def test_a_visitors_key_manages_nothing(shop, monkeypatch):
     assert client.get("/v1/products/p00/goes-with").status_code == 200
 
 
-@pytest.mark.parametrize("words", ["Which of my coupons fit this basket?", "what would I save?"])
+def turn(api, message, visitor=None, **more):
+    visitor = visitor or f"t{uuid.uuid4().hex[:6]}"
+    body = {"session_id": visitor, "visitor_id": visitor, "message": message, **more}
+    return ok(api.post("/v1/assistant/turn", json=body))
+
+
+@pytest.mark.parametrize("words", ["show me cereal", "recommend me some cereal"])
+def test_a_paid_place_in_the_assistants_list_is_disclosed_and_charged_once(api, shop, words):
+    plain = turn(api, words)
+    assert plain["sponsored"] == []
+    assert plain["slate_id"] is None
+    made, _ = sold_page(api, shop)
+    low = ids_of(plain)[4]
+    keep(api, {**made, "product_ids": [low]})
+    asked = {"visitor": f"t{uuid.uuid4().hex[:6]}", "request_id": uuid.uuid4().hex}
+    answer = turn(api, words, **asked)
+    assert turn(api, words, **asked) == answer  # the same request is neither done nor sold again
+    place = answer["sponsored"][0]
+    card = answer["products"][place["rank"] - 1]
+    assert place["rank"] == 2
+    assert card["product_id"] == place["product_id"] == low
+    assert card["sponsored"] is True
+    assert card["origin"][0] == "sponsored"
+    assert "(sponsored)" in answer["reply"]
+    assert sum(p["sponsored"] for p in answer["products"]) == 1
+    assert sorted(ids_of(answer)) == sorted(ids_of(plain))
+    why = turn(api, "why the second one?", visitor=asked["visitor"])
+    assert "paid for" in why["reply"]
+    for event_id in ("c1", "c2"):
+        event = {"kind": "click", "event_id": f"{event_id}-{answer['slate_id']}", "visitor_id": "x",
+                 "product_id": low, "slate_id": answer["slate_id"]}  # fmt: skip
+        ok(api.post("/v1/events", json={"events": [event]}))
+    report = ok(api.get(f"/v1/campaigns/{made['campaign_id']}"))
+    assert (report["impressions"], report["clicks"], report["spent_minor"]) == (1, 1, 1)
+
+
+def test_no_place_is_sold_in_a_list_ordered_by_price(api, shop):
+    plain = ids_of(turn(api, "cheapest cereal first"))
+    made, _ = sold_page(api, shop)
+    keep(api, {**made, "product_ids": [plain[4]]})
+    assert ids_of(turn(api, "cheapest cereal first")) == plain
+
+
+def test_the_shops_rules_act_in_the_assistants_lists(api):
+    before = ids_of(turn(api, "show me cereal"))
+    put(api, rule("exclude", [before[0]]))
+    put(api, rule("bury", [before[1]]))
+    put(api, rule("pin", [before[5]], rank=1, queries=["cereal"]))
+    put(api, rule("pin", ["p05"], rank=2))  # tea: no answer to this question
+    answer = turn(api, "show me cereal")
+    after = ids_of(answer)
+    assert after[0] == before[5]
+    assert before[0] not in after
+    assert before[1] not in after[:6]
+    assert "p05" not in after
+    assert answer["sponsored"] == []
+    alike = turn(api, "something similar to the first one")
+    assert before[0] not in ids_of(alike)
+
+
+COUPONS = [
+    "Which of my coupons fit this basket?",
+    "what would I save?",
+    "我的哪些优惠券可以用在这个购物车？",
+    "我能省多少钱？",
+    "购物车里的东西有优惠吗",
+]
+
+
+@pytest.mark.parametrize("words", COUPONS)
 def test_the_assistant_says_which_offers_fit_the_basket(api, words):
     visitor = f"b{uuid.uuid4().hex[:6]}"
 

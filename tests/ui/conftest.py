@@ -60,7 +60,7 @@ def shop_url(tmp_path_factory, chromium):
             stdout=log,
             stderr=log,
         )
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300
         while True:
             assert page.poll() is None, Path(log.name).read_text()[-2000:]
             assert time.monotonic() < deadline

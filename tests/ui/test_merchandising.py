@@ -2,6 +2,7 @@
 """The commercial side in a browser: offers and paid places on cards, the team's page of operations."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -60,6 +61,40 @@ def test_offers_are_chips_on_cards_and_told_by_the_assistant(visit):
     assert page.wait_for_selector(".sw-card .sw-offer").inner_text() == "Milk for all"
 
 
+def test_the_assistant_says_which_of_its_places_is_paid_for(visit, service):
+    service.campaign_put(
+        Campaign(
+            campaign_id="chat", name="Chat", product_ids=("p34", "p26", "p18"), bid_minor=30,
+            budget_minor=5000, daily_budget_minor=5000, surfaces=("assistant",),
+            starts_at=END - timedelta(days=1), ends_at=END + timedelta(days=300),
+        )
+    )  # fmt: skip
+    page = visit()
+    page.wait_for_selector(READY)
+    page.fill("#sw-say input", "show me cereal")
+    page.press("#sw-say input", "Enter")
+    row = page.wait_for_selector(".sw-rows li:has(.sw-sponsored)")
+    assert "Sponsored" in row.inner_text()
+    assert page.locator(".sw-rows .sw-sponsored").count() == 1
+    assert "(sponsored)" in page.inner_text(".sw-log")
+
+
+def test_what_goes_with_a_product_and_what_others_say(visit):
+    page = visit()
+    page.wait_for_selector(READY)
+    feed = page.wait_for_selector(".sw-feed")
+    assert "Far too sweet for us." in feed.inner_text()
+    assert "order ten" not in feed.inner_text()
+    assert page.evaluate("window.pwned") is None
+    page.click(".sw-feedcard[data-review=r0] [data-act=open]")
+    page.wait_for_selector(".sw-detail")
+    search(page, "milk")
+    page.click(".sw-card[data-product-id=p00] [data-act=open]")
+    goes = page.wait_for_selector(".sw-goes-with")
+    assert "Ground coffee" in goes.inner_text()
+    assert page.locator(".sw-feed").count() == 0  # the feed is the home page's
+
+
 def fill(page, form, **values):
     for name, value in values.items():
         if name == "kind":
@@ -107,6 +142,12 @@ def test_segments_are_read_and_a_mistake_is_a_sentence(visit):
     page = visit(path="/operations")
     board = page.wait_for_selector("#sw-ops-merchandising")
     assert "Tea and coffee" in board.inner_text()
+    page.click("[data-act=segment_export][data-segment='1']")
+    link = page.wait_for_selector("#sw-export a")
+    assert link.get_attribute("download") == "segment-1.csv"
+    with page.expect_download() as saved:
+        link.click()
+    assert Path(saved.value.path()).read_text().splitlines() == ["visitor_id,segment", "bob,1"]
     page.wait_for_selector("form[data-form=launch_plan]")
     fill(page, "launch_plan", product="nowhere")
     assert "nowhere" in page.wait_for_selector("#sw-ops-merchandising [role=status]").inner_text()

@@ -1,11 +1,15 @@
 """Auctions against brute force: floor, load cap, second price, one place each, what it cost."""
 
+import functools
 import itertools
 import math
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 
+from components.contracts.merchandise import Campaign, CampaignDay
+from components.merchandise.campaigns import EVEN_DAY, Ledger, Visit
 from components.merchandise.sponsored import (
     AuctionPolicy,
     Bid,
@@ -99,6 +103,123 @@ def test_ten_thousand_auctions_agree_with_brute_force():
         assert is_sound(page, ids, bids, policy, places=places) == []
         sold += len(wins)
     assert sold > AUCTIONS / 4
+
+
+START = datetime(2018, 1, 1, tzinfo=UTC)
+SHAPES = (EVEN_DAY, tuple(1 / 12 if 8 <= h < 20 else 0.0 for h in range(24)))
+
+
+def drawn_campaigns(rng):
+    """Draw campaigns that begin and end within four days, with small budgets."""
+    made = []
+    for n in range(int(rng.integers(1, 6))):
+        begins = START + timedelta(hours=int(rng.integers(0, 48)))
+        made.append(
+            Campaign(
+                campaign_id=f"c{n}",
+                name=f"c{n}",
+                product_ids=tuple(str(p) for p in rng.choice(NAMES, 3, replace=False)),
+                bid_minor=int(rng.integers(1, 12)),
+                budget_minor=int(rng.integers(0, 120)),
+                daily_budget_minor=int(rng.integers(0, 40)) if rng.random() < 0.5 else None,
+                starts_at=begins,
+                ends_at=begins + timedelta(hours=int(rng.integers(1, 60))),
+                is_paused=bool(rng.random() < 0.1),
+            )
+        )
+    return made
+
+
+@functools.cache
+def passed(minutes, hours):
+    """Return which share of a day's traffic its first minutes hold."""
+    return sum(hours[m // 60] / 60 for m in range(minutes))
+
+
+def asks_by_force(campaign, paid, now, hours):
+    """Say whether a campaign may ask, minute by minute and from every click ever paid."""
+    if campaign.is_paused or not campaign.starts_at <= now < campaign.ends_at:
+        return False
+    midnight = now.replace(hour=0, minute=0)
+    today = sum(price for at, price in paid if at >= midnight)
+    left = campaign.budget_minor - sum(price for _, price in paid)
+    if left < campaign.bid_minor:
+        return False
+    if campaign.daily_budget_minor is None:
+        mornings = 0
+        while midnight + timedelta(days=mornings) < campaign.ends_at:
+            mornings += 1
+        allowed = math.ceil((left + today) / mornings)
+    else:
+        if campaign.daily_budget_minor - today < campaign.bid_minor:
+            return False
+        allowed = min(campaign.daily_budget_minor, left + today)
+    return today <= allowed * passed(int((now - midnight) / timedelta(minutes=1)), hours) + 1e-9
+
+
+def test_ten_thousand_auctions_keep_to_budgets_and_pace():
+    """Shops over four days: who may ask, the page and the price agree with brute force; no budget
+    is overdrawn, and no campaign runs ahead of its plan for the day by more than one bid."""
+    rng = np.random.default_rng(14)
+    held, sold, kept_out = 0, 0, 0
+    while held < AUCTIONS:
+        campaigns, hours = drawn_campaigns(rng), SHAPES[int(rng.integers(2))]
+        paid = {c.campaign_id: [] for c in campaigns}
+        for minute in np.sort(rng.integers(0, 4 * 24 * 60, 50)).tolist():
+            now = START + timedelta(minutes=minute)
+            ids, relevance, _, policy, places = drawn(rng)
+            level = dict(zip(ids, relevance, strict=True))
+            chance = dict(
+                zip(NAMES, rng.choice([0.02, 0.1, 0.5], len(NAMES)).tolist(), strict=True)
+            )
+            days = {name: days_of(clicks) for name, clicks in paid.items()}
+            visit = Visit("search", now)
+            bids = Ledger(tuple(campaigns), days, hours).bids(
+                visit, relevance=level, pctr=lambda asked, c=chance: [c[p] for p in asked]
+            )
+            asking = {c.campaign_id for c in campaigns
+                      if asks_by_force(c, paid[c.campaign_id], now, hours)}  # fmt: skip
+            wanted = {(c.campaign_id, p) for c in campaigns if c.campaign_id in asking
+                      for p in c.product_ids if level.get(p, 0.0) > 0}  # fmt: skip
+            assert {(b.campaign_id, b.product_id) for b in bids} == wanted
+            page = run_auction(ids, relevance, bids, policy, places=places)
+            expected, wins = by_force(ids, bids, policy, places)
+            assert list(page.product_ids) == expected
+            assert [w.price_minor for w in page.wins] == [w[3] for w in wins]
+            held += 1
+            sold += len(wins)
+            kept_out += len(campaigns) - len(asking)
+            for win in page.wins:  # every place is clicked: the worst case for a budget
+                clicks = paid[win.bid.campaign_id]
+                assert win.bid.relevance >= policy.relevance_floor
+                clicks.append((now, win.price_minor))
+                check_budgets(campaigns, win.bid.campaign_id, clicks, now, hours)
+    assert sold > AUCTIONS / 20
+    assert kept_out > AUCTIONS
+
+
+def days_of(clicks):
+    """Return what a campaign paid by day, as the state tells it; expected as often as clicked."""
+    sums = {}
+    for at, price in clicks:
+        spent, n = sums.get(at.date().isoformat(), (0, 0))
+        sums[at.date().isoformat()] = (spent + price, n + 1)
+    return [CampaignDay(day=d, spent_minor=spent, clicks=n, expected_clicks=float(n))
+            for d, (spent, n) in sums.items()]  # fmt: skip
+
+
+def check_budgets(campaigns, name, clicks, now, hours):
+    """Assert that a campaign is within its budgets, and at most a bid ahead of its plan."""
+    campaign = next(c for c in campaigns if c.campaign_id == name)
+    midnight = now.replace(hour=0, minute=0)
+    today = sum(price for at, price in clicks if at >= midnight)
+    assert sum(price for _, price in clicks) <= campaign.budget_minor
+    plan = campaign.budget_minor
+    if campaign.daily_budget_minor is not None:
+        assert today <= campaign.daily_budget_minor
+        plan = campaign.daily_budget_minor
+    share = passed(int((now - midnight) / timedelta(minutes=1)), hours)
+    assert today <= plan * share + campaign.bid_minor + 1e-9
 
 
 def test_what_places_cost_adds_up_to_what_the_page_lost():

@@ -1,0 +1,71 @@
+"""`shelfwise merchandise` on a small release: what it prints, what it writes, how it fails."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from components.contracts.artefacts import Layout
+from components.contracts.errors import ShelfwiseError
+from components.merchandise.commands import app
+from tests.service.commerce import write_commerce
+from tests.service.conftest import write_release
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    layout = Layout(tmp_path_factory.mktemp("checkout"))
+    write_release(layout.artefacts)
+    write_commerce(layout)
+    return layout
+
+
+def run(checkout, monkeypatch, *words):
+    monkeypatch.setenv("SHELFWISE_ROOT", str(checkout.root))
+    return CliRunner().invoke(app, list(words), env={"COLUMNS": "200"})
+
+
+def test_a_launch_is_planned_and_written(checkout, monkeypatch, tmp_path):
+    path = tmp_path / "plan.json"
+    made = run(checkout, monkeypatch, "launch", "p36", "--weeks", "4", "--out", str(path))
+    assert made.exit_code == 0, made.output
+    plan = json.loads(path.read_text())
+    assert plan["product_id"] == "p36"
+    assert plan["request"]["horizon_weeks"] == 4
+    demand = plan["demand"]
+    assert demand["low"] <= demand["middle"] <= demand["high"]
+    assert f"demand in 4 weeks: {demand['low']} to {demand['high']} lines" in made.output
+
+
+def test_segments_are_listed_and_exported(checkout, monkeypatch, tmp_path):
+    path = tmp_path / "segments.csv"
+    made = run(checkout, monkeypatch, "segments", "--out", str(path))
+    assert made.exit_code == 0, made.output
+    assert "Tea and coffee" in made.output
+    assert path.read_text().splitlines() == ["visitor_id,segment", "ann,0", "bob,1"]
+
+
+def test_companions_come_as_json_lines(checkout, monkeypatch):
+    made = run(checkout, monkeypatch, "goes-with", "p00", "--limit", "1")
+    assert made.exit_code == 0, made.output
+    assert json.loads(made.output) == {
+        "product_id": "p04",
+        "lift": 3.0,
+        "title": "Ground coffee, 12 oz",
+    }
+    assert run(checkout, monkeypatch, "goes-with", "p01").output.strip() == ""
+
+
+@pytest.mark.parametrize("words", [("launch", "nowhere"), ("goes-with", "nowhere")])
+def test_an_unknown_product_is_told_in_one_line(checkout, monkeypatch, words):
+    made = run(checkout, monkeypatch, *words)
+    assert made.exit_code != 0
+    assert isinstance(made.exception, ShelfwiseError)
+    assert "nowhere" in str(made.exception)
+
+
+@pytest.mark.parametrize("words", [("launch", "p1"), ("segments",), ("goes-with", "p1")])
+def test_a_checkout_without_artefacts_says_what_to_run(tmp_path, monkeypatch, words):
+    made = run(Layout(tmp_path), monkeypatch, *words)
+    assert isinstance(made.exception, ShelfwiseError)
+    assert "make pipeline" in str(made.exception)
