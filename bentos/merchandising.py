@@ -52,7 +52,14 @@ from components.contracts.records import BasketAdd, Click, Event, Purchase, Revi
 from components.merchandise import rules as shop_rules
 from components.merchandise.allocation import Caps, Pairs, allocate, fatigue_caps
 from components.merchandise.bundles import Bundles, fill_basket
-from components.merchandise.campaigns import Ledger, Visit, named_products, words_of
+from components.merchandise.campaigns import (
+    Ledger,
+    Visit,
+    named_products,
+    report_of,
+    words_of,
+)
+from components.merchandise.logs import in_order
 from components.merchandise.pctr import ClickModel
 from components.merchandise.planner import LaunchPlanner
 from components.merchandise.promotions import OfferModel
@@ -72,7 +79,7 @@ from components.recommend.segments import SegmentModel
 from components.recommend.slate import Rule
 from components.recommend.social import SocialModel
 from components.search.arrange import Arranged, Listing
-from components.state.merchandise import MerchandiseState, spent
+from components.state.merchandise import MerchandiseState
 from components.state.store import Store
 
 logger = logging.getLogger(__name__)
@@ -229,7 +236,7 @@ class Merchandising:
         model = self.models(engines).segments
         if model is None:
             return ()
-        looked = [e.product_id for e in recent[-SEGMENT_EVENTS:] if hasattr(e, "product_id")]
+        looked = _looked_at(recent)
         return model.names(model.of(visitor_id, looked))
 
     def _members(self, engines: Any) -> Callable[[ShopRule], Collection[str]]:
@@ -518,7 +525,7 @@ class Merchandising:
         """Return campaigns with what they got and paid."""
         days = self.state.days(campaign_id)
         found = [c for c in self.state.campaigns() if campaign_id in (None, c.campaign_id)]
-        return tuple(_report(c, days.get(c.campaign_id, [])) for c in found)
+        return tuple(report_of(c, days.get(c.campaign_id, [])) for c in found)
 
     def campaign_put(self, engines: Any, campaign: Campaign, *, by: str) -> None:
         """Keep a campaign.
@@ -614,7 +621,7 @@ class Merchandising:
     ) -> tuple[str, dict[str, float]]:
         """Return the name of a visitor's segment and its best sellers with their shares."""
         model = self.models(engines).segments
-        looked = [e.product_id for e in recent[-SEGMENT_EVENTS:] if hasattr(e, "product_id")]
+        looked = _looked_at(recent)
         number = None if model is None else model.of(visitor_id, looked)
         if model is None or number is None:
             return "", {}
@@ -941,14 +948,10 @@ class Merchandising:
         return status
 
 
-def in_order(log: Log, log_ids: Sequence[str], index: Mapping[str, int]) -> Log:
-    """Return a log with its products in another order; unknown ones are left out."""
-    groups, where = np.unique(log.group, return_inverse=True)
-    places = np.array([index.get(log_ids[int(g)], -1) for g in groups], dtype=np.int64)
-    mapped = places[where] if len(groups) else log.group
-    kept = mapped >= 0
-    order = np.lexsort((log.day[kept], mapped[kept], log.visitor[kept]))
-    return replace(log.take(kept), group=mapped[kept]).take(order)
+def _looked_at(recent: Sequence[Event]) -> list[str]:
+    """Return the products of a visitor's last events."""
+    last = (getattr(e, "product_id", None) for e in recent[-SEGMENT_EVENTS:])
+    return [p for p in last if p is not None]
 
 
 def account_of(status: LaunchStatus) -> Account:
@@ -1003,26 +1006,6 @@ def _placement(win: Win, slate_id: str) -> Placement:
         displaced_product_id=win.displaced,
         displaced_relevance=win.displaced_relevance,
         ndcg_cost=win.ndcg_cost,
-    )
-
-
-def _report(campaign: Campaign, days: Sequence[Any]) -> CampaignReport:
-    shown_, clicks = sum(d.impressions for d in days), sum(d.clicks for d in days)
-    billed = clicks - sum(d.unbilled_clicks for d in days)
-    paid = spent(days)
-    return CampaignReport(
-        campaign=campaign,
-        impressions=shown_,
-        clicks=clicks,
-        unbilled_clicks=sum(d.unbilled_clicks for d in days),
-        spent_minor=paid,
-        left_minor=max(0, campaign.budget_minor - paid),
-        ctr=clicks / shown_ if shown_ else None,
-        pctr=sum(d.expected_clicks for d in days) / shown_ if shown_ else None,
-        price_per_click_minor=paid / billed if billed else None,
-        ndcg_cost=sum(d.ndcg_cost for d in days) / max(shown_, 1),
-        relevance_cost=sum(d.relevance_cost for d in days) / max(shown_, 1),
-        days=tuple(days),
     )
 
 

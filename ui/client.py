@@ -16,6 +16,8 @@ from pydantic import BaseModel, ValidationError
 from components.contracts.errors import ServiceError, UnknownProductError
 from components.contracts.launches import LaunchPlan, LaunchRequest, LaunchStatus
 from components.contracts.merchandise import (
+    AllocateRequest,
+    AllocateResponse,
     Campaign,
     CampaignReport,
     CampaignsResponse,
@@ -96,14 +98,25 @@ class Client:
         self._http.close()
 
     def _send(
-        self, method: str, path: str, body: BaseModel | None = None, **params: Any
+        self,
+        method: str,
+        path: str,
+        body: BaseModel | None = None,
+        *,
+        timeout_seconds: float | None = None,
+        **params: Any,
     ) -> httpx.Response:
         content = None if body is None else body.model_dump_json(exclude_none=True)
         headers = {"Content-Type": "application/json"} if content is not None else None
         given = {name: value for name, value in params.items() if value is not None}
         try:
             response = self._http.request(
-                method, path, content=content, headers=headers, params=given
+                method,
+                path,
+                content=content,
+                headers=headers,
+                params=given,
+                timeout=timeout_seconds or self._http.timeout,
             )
         except httpx.TimeoutException as error:
             raise ServiceError(f"{self.url}: no answer in time.") from error
@@ -274,6 +287,12 @@ class Client:
     def segments(self) -> SegmentsResponse:
         """GET /v1/segments."""
         return self._ask(SegmentsResponse, "GET", "/v1/segments")
+
+    def allocate(self, request: AllocateRequest) -> AllocateResponse:
+        """POST /v1/promotions/allocate. Scoring every visitor takes its time."""
+        return self._ask(
+            AllocateResponse, "POST", "/v1/promotions/allocate", request, timeout_seconds=300.0
+        )
 
     def goes_with(self, product_id: str, *, limit: int = 4) -> GoesWithResponse:
         """GET /v1/products/{id}/goes-with."""

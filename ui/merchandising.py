@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from components.contracts.errors import ShelfwiseError
 from components.contracts.launches import LaunchPlan, LaunchRequest, LaunchStatus
 from components.contracts.merchandise import (
+    AllocateRequest,
+    AllocateResponse,
     Campaign,
     CampaignReport,
     PreviewRequest,
@@ -28,6 +30,7 @@ from ui.operations import _panel, _table
 ACTS = (
     "launch_plan", "launch_start", "launch_stop", "rule_preview", "rule_keep", "rule_remove",
     "campaign_keep", "campaign_remove", "segment_export",
+    "offers_allot",
 )  # fmt: skip
 SHOWN_MEMBERS = 12
 
@@ -40,6 +43,7 @@ class Desk:
     draft: ShopRule | None = None
     preview: PreviewResponse | None = None
     members: SegmentMembersResponse | None = None
+    allotted: AllocateResponse | None = None
     said: str = ""
     given: Mapping[str, str] = field(default_factory=dict)
 
@@ -109,6 +113,16 @@ def _run(client: Client, desk: Desk, name: str, data: dict[str, Any]) -> Desk:
     if name == "campaign_remove":
         client.campaign_remove(data["campaign"])
         return replace(desk, said="Ended.")
+    if name == "offers_allot":
+        budget, most = data["budget"].strip(), data["per_offer"].strip()
+        asked = AllocateRequest(
+            budget_minor=round(float(budget) * 100) if budget else None,
+            max_per_visitor=int(data["per_visitor"]),
+            max_per_offer=int(most) if most else None,
+            fatigue_days=int(data["fatigue_days"]),
+            max_in_fatigue=int(data["in_fatigue"]),
+        )
+        return replace(desk, allotted=client.allocate(asked))
     if name == "segment_export":
         return replace(desk, members=client.members(int(data["segment"])))
     return desk
@@ -126,6 +140,7 @@ def page(client: Client, desk: Desk) -> str:
         + (f'<p class="sw-state sw-attention" role="status">{text(desk.said)}</p>' if desk.said else "")
         + "<div class='sw-panels'>"
         + _panel("Segments", _segments(client.segments().segments, campaigns.currency) + _members(desk.members), is_wide=True)
+        + _panel("Offers: who gets which", _offers_form() + _allotted(desk.allotted, campaigns.currency), is_wide=True)
         + _panel("Plan a launch", _launch_form() + _plan(desk.plan), is_wide=True)
         + _panel("Launches", _launches(client.launches().launches), is_wide=True)
         + _panel("Sponsored places", _campaigns(campaigns.campaigns, campaigns.currency) + _campaign_form(), is_wide=True)
@@ -161,15 +176,11 @@ def _segments(found: Sequence[Segment], currency: str) -> str:
 
 
 def _members(found: SegmentMembersResponse | None) -> str:
-    """Return a link that saves an export; the file is in the page, so nothing is fetched."""
     if found is None:
         return ""
-    lines = "\n".join(["visitor_id,segment", *(f"{v},{found.number}" for v in found.visitors)])
-    return (
-        f'<p id="sw-export"><a class="sw-btn sw-outline" download="segment-{found.number}.csv" '
-        f'href="data:text/csv;charset=utf-8,{quote(lines + chr(10))}">'
-        f"Save {len(found.visitors):,} visitors of “{text(found.name)}” as CSV</a></p>"
-    )
+    lines = ["visitor_id,segment", *(f"{v},{found.number}" for v in found.visitors)]
+    label = f"Save {len(found.visitors):,} visitors of “{found.name}” as CSV"
+    return f'<div id="sw-export">{_saved(f"segment-{found.number}.csv", lines, label)}</div>'
 
 
 def _field(name: str, label: str, value: str = "", kind: str = "text", **more: str) -> str:
@@ -184,6 +195,74 @@ def _form(name: str, fields: str, label: str) -> str:
     return (
         f'<form data-form="{name}" class="sw-form">{fields}'
         f'<button type="submit" class="sw-btn sw-primary">{text(label)}</button></form>'
+    )
+
+
+def _offers_form() -> str:
+    return _form(
+        "offers_allot",
+        _field("budget", "budget, empty for none", "", "number", min="0", step="0.01")
+        + _field("per_visitor", "offers a household", "3", "number", min="1", max="20")
+        + _field("per_offer", "households an offer, empty for all", "", "number", min="1")
+        + _field("in_fatigue", "campaigns at most", "6", "number", min="0", max="100")
+        + _field("fatigue_days", "within days", "28", "number", min="0", max="365"),
+        "Who should get what?",
+    )
+
+
+def _allotted(found: AllocateResponse | None, currency: str) -> str:
+    if found is None:
+        return '<p class="sw-soft">It proposes and sends nothing.</p>'
+    sums: dict[str, list[float]] = {}
+    for one in found.allotments:
+        row = sums.setdefault(one.promotion_id, [0.0, 0.0, 0.0, 0.0])
+        row[0] += 1
+        row[1] += one.redeem_probability
+        row[2] += one.uplift
+        row[3] += one.expected_cost_minor
+    best = sorted(sums.items(), key=lambda pair: (-pair[1][2], pair[0]))[:SHOWN_MEMBERS]
+    rows = (
+        _table(
+            ("offer", "households", "redemptions expected", "of them beyond habit", "given away"),
+            (
+                (
+                    name,
+                    int(n),
+                    f"{redeemed:.2f}",
+                    f"{uplift:.2f}",
+                    money(round(cost), currency, "en"),
+                )
+                for name, (n, redeemed, uplift, cost) in best
+            ),
+            numbers=4,
+        )
+        if best
+        else '<p class="sw-soft">No offer in force may go to anybody under these caps.</p>'
+    )
+    lines = ["visitor_id,promotion_id,redeem_probability,uplift"]
+    lines += [
+        f"{a.visitor_id},{a.promotion_id},{a.redeem_probability:.5f},{a.uplift:.5f}"
+        for a in found.allotments
+    ]
+    return (
+        f'<div id="sw-allotted"><p>{len(found.allotments):,} of {found.pairs_considered:,} pairs: '
+        f"{found.expected_redemptions:,.1f} redemptions expected, {found.expected_uplift:,.1f} beyond habit, "
+        f"{text(money(round(found.expected_cost_minor), currency, 'en'))} given away "
+        f"({text(found.status)}, gap {found.optimality_gap:.2%}).</p>{rows}"
+        + (
+            _saved("offers.csv", lines, f"Save all {len(found.allotments):,} as CSV")
+            if best
+            else ""
+        )
+        + "</div>"
+    )
+
+
+def _saved(name: str, lines: Sequence[str], label: str) -> str:
+    """Return a link that saves a file which is in the page, so that nothing is fetched."""
+    return (
+        f'<p><a class="sw-btn sw-outline" download="{text(name)}" '
+        f'href="data:text/csv;charset=utf-8,{quote(chr(10).join(lines) + chr(10))}">{text(label)}</a></p>'
     )
 
 

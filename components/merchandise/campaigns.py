@@ -13,7 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from components.contracts.merchandise import Audience, Campaign, CampaignDay
+from components.contracts.merchandise import (
+    Audience,
+    Campaign,
+    CampaignDay,
+    CampaignReport,
+)
 from components.merchandise.sponsored import Bid
 from components.state.merchandise import day_of, spent
 
@@ -202,3 +207,24 @@ class Ledger:
 def named_products(campaigns: Iterable[Campaign]) -> set[str]:
     """Return the products that campaigns want shown."""
     return {p for c in campaigns for p in c.product_ids}
+
+
+def report_of(campaign: Campaign, days: Sequence[CampaignDay]) -> CampaignReport:
+    """Return a campaign with its sums over days; rates are None before anything was shown."""
+    shown, clicks = sum(d.impressions for d in days), sum(d.clicks for d in days)
+    billed = clicks - sum(d.unbilled_clicks for d in days)
+    paid = spent(days)
+    return CampaignReport(
+        campaign=campaign,
+        impressions=shown,
+        clicks=clicks,
+        unbilled_clicks=sum(d.unbilled_clicks for d in days),
+        spent_minor=paid,
+        left_minor=max(0, campaign.budget_minor - paid),
+        ctr=clicks / shown if shown else None,
+        pctr=sum(d.expected_clicks for d in days) / shown if shown else None,
+        price_per_click_minor=paid / billed if billed else None,
+        ndcg_cost=sum(d.ndcg_cost for d in days) / max(shown, 1),
+        relevance_cost=sum(d.relevance_cost for d in days) / max(shown, 1),
+        days=tuple(days),
+    )

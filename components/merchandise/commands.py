@@ -1,21 +1,36 @@
-"""`shelfwise merchandise`: plan a launch, export a segment, ask what goes with a product.
+"""`shelfwise merchandise`: plan a launch, export a segment, score offers, read rules and campaigns.
 
-In: the artefacts of the checkout, without a running service. Out: a table or JSON. Nothing is kept:
-what acts (rules, campaigns, starting a launch) goes through the service, which audits it.
+In: the artefacts and the state of the checkout, without a running service. Out: a table or JSON.
+Nothing is kept: what acts (rules, campaigns, starting a launch) goes through the service, which
+audits it.
 """
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
+import polars as pl
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from components.contracts.artefacts import Layout
-from components.contracts.errors import ArtefactError, UnknownProductError
+from components.contracts.errors import (
+    ArtefactError,
+    ServiceError,
+    StateError,
+    UnknownProductError,
+)
 from components.contracts.launches import LaunchRequest
+from components.contracts.params import load_params
+from components.data.parquet import read_table
+from components.merchandise.campaigns import report_of
+from components.state.merchandise import MerchandiseState
+from components.state.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="What a commercial team asks of the artefacts.")
 out = Console()
@@ -124,3 +139,104 @@ def goes_with(
         if name in catalogue.products:
             line["title"] = catalogue.products[name].title
         out.print_json(json.dumps(line))
+
+
+@app.command()
+def offers(
+    visitor: Annotated[str, typer.Argument(help="Visitor id, as in the data.")],
+    limit: Annotated[int, typer.Option(help="Offers at most.")] = 20,
+) -> None:
+    """Say which offers in force at the data's end a visitor may redeem, likeliest first."""
+    from components.merchandise.logs import in_order
+    from components.merchandise.promotions import OfferModel
+    from components.recommend.engine import load_history
+    from components.recommend.history import day_of
+    from components.recommend.shop import load_state
+
+    folder = _artefacts()
+    model = OfferModel.load(folder)
+    history = load_history(folder / "train_ranker")
+    _, ids = load_state(folder / "train_ranker")
+    if visitor not in history.index:
+        raise ServiceError(f"no visitor {visitor!r} in the data.")
+    clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
+    now = datetime.fromisoformat(clock["data_end"])
+    title = _offers_in_force(folder / "catalogue", visitor, now)
+    mine = in_order(history.rows(visitor), ids, model.product_index)
+    scores = model.score(visitor, mine, list(title), today=day_of(now))
+    best = sorted(scores.items(), key=lambda pair: (-pair[1][0], pair[0]))[:limit]
+    table = Table("offer", "title", "P(redeem)", "uplift")
+    for promotion_id, (chance, uplift) in best:
+        table.add_row(promotion_id, title[promotion_id], f"{chance:.4f}", f"{uplift:+.4f}")
+    out.print(table)
+
+
+def _offers_in_force(tables: Path, visitor: str, now: datetime) -> dict[str, str]:
+    """Return the titles of the offers that a visitor may use at a moment, by id."""
+    audience = read_table("promotion_audience", tables)
+    mine = set(audience.filter(pl.col("visitor_id") == visitor)["campaign_id"])
+    found = read_table("promotions", tables).filter(
+        (pl.col("starts_at") <= now) & (pl.col("ends_at") > now)
+    )
+    return {
+        row["promotion_id"]: row["title"]
+        for row in found.iter_rows(named=True)
+        if not row["targeted"] or row["campaign_id"] in mine
+    }
+
+
+@app.command()
+def campaigns() -> None:
+    """List sponsors' campaigns with what they got, paid and cost."""
+    with _state() as state:
+        days = state.days()
+        table = Table(
+            "campaign", "name", "shown", "clicks", "rate", "foretold", "spent", "left", "NDCG cost"
+        )
+        for one in state.campaigns():
+            made = report_of(one, days.get(one.campaign_id, []))
+            table.add_row(
+                one.campaign_id, one.name, str(made.impressions), str(made.clicks),
+                "" if made.ctr is None else f"{made.ctr:.4f}",
+                "" if made.pctr is None else f"{made.pctr:.4f}",
+                f"{made.spent_minor / 100:.2f}", f"{made.left_minor / 100:.2f}",
+                f"{made.ndcg_cost:.4f}",
+            )  # fmt: skip
+        out.print(table)
+
+
+@app.command()
+def rules() -> None:
+    """List the shop's rules and who changed what last."""
+    with _state() as state:
+        table = Table("rule", "name", "kind", "products", "searches", "priority", "paused")
+        for one in state.rules():
+            table.add_row(
+                one.rule_id, one.name, one.kind, ", ".join(one.product_ids[:5]) or "by filter",
+                ", ".join(one.queries), str(one.priority), "yes" if one.is_paused else "",
+            )  # fmt: skip
+        out.print(table)
+        for line in state.audit()[:10]:
+            out.print(
+                f"{str(line['at'])[:16]}  {line['actor']}  {line['action']}  {line['subject']}"
+            )
+
+
+@contextmanager
+def _state() -> Iterator[MerchandiseState]:
+    """Open the service's state to read it.
+
+    Raises:
+        StateError: there is none, or it cannot be opened.
+    """
+    layout = Layout(os.environ.get("SHELFWISE_ROOT", "."))
+    given = os.environ.get("SHELFWISE_STATE_URL")
+    if given is None and layout.params_file.is_file():
+        given = load_params(layout.params_file).serve.state_url or None
+    if given is None and not (layout.var / "state.db").is_file():
+        raise StateError(f"{layout.var / 'state.db'}: no state yet. Start the service once.")
+    store = Store(given or f"sqlite:///{layout.var / 'state.db'}")
+    try:
+        yield MerchandiseState(store)
+    finally:
+        store.close()

@@ -148,6 +148,11 @@ def test_segments_are_read_and_a_mistake_is_a_sentence(visit):
     with page.expect_download() as saved:
         link.click()
     assert Path(saved.value.path()).read_text().splitlines() == ["visitor_id,segment", "bob,1"]
-    page.wait_for_selector("form[data-form=launch_plan]")
+    fill(page, "offers_allot", budget="50")
+    said = page.wait_for_selector("#sw-ops-merchandising [role=status]")
+    assert "no model of redemptions" in said.inner_text()
     fill(page, "launch_plan", product="nowhere")
+    page.wait_for_function(
+        "document.querySelector('#sw-ops-merchandising [role=status]').textContent.includes('nowhere')"
+    )
     assert "nowhere" in page.wait_for_selector("#sw-ops-merchandising [role=status]").inner_text()

@@ -1,15 +1,19 @@
 """`shelfwise merchandise` on a small release: what it prints, what it writes, how it fails."""
 
 import json
+from datetime import timedelta
 
 import pytest
 from typer.testing import CliRunner
 
 from components.contracts.artefacts import Layout
 from components.contracts.errors import ShelfwiseError
+from components.contracts.merchandise import Campaign, ShopRule
 from components.merchandise.commands import app
+from components.state.merchandise import MerchandiseState
+from components.state.store import Store
 from tests.service.commerce import write_commerce
-from tests.service.conftest import write_release
+from tests.service.conftest import END, write_release
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +60,30 @@ def test_companions_come_as_json_lines(checkout, monkeypatch):
     assert run(checkout, monkeypatch, "goes-with", "p01").output.strip() == ""
 
 
+def test_campaigns_and_rules_are_read_from_the_state(checkout, monkeypatch):
+    made = run(checkout, monkeypatch, "rules")
+    assert "Start the service once" in str(made.exception)
+    layout = Layout(checkout.root)
+    layout.var.mkdir(exist_ok=True)
+    store = Store(f"sqlite:///{layout.var / 'state.db'}")
+    state = MerchandiseState(store)
+    state.rule_put(ShopRule(rule_id="r1", kind="bury", product_ids=("p03",)), by="mia")
+    state.campaign_put(
+        Campaign(
+            campaign_id="c1", name="Spring", product_ids=("p01",), bid_minor=9,
+            budget_minor=1234, starts_at=END, ends_at=END + timedelta(days=1),
+        ),
+        by="mia",
+    )  # fmt: skip
+    store.close()
+    told = run(checkout, monkeypatch, "rules").output
+    assert "bury" in told
+    assert "mia" in told
+    told = run(checkout, monkeypatch, "campaigns").output
+    assert "Spring" in told
+    assert "12.34" in told
+
+
 @pytest.mark.parametrize("words", [("launch", "nowhere"), ("goes-with", "nowhere")])
 def test_an_unknown_product_is_told_in_one_line(checkout, monkeypatch, words):
     made = run(checkout, monkeypatch, *words)
@@ -64,7 +92,9 @@ def test_an_unknown_product_is_told_in_one_line(checkout, monkeypatch, words):
     assert "nowhere" in str(made.exception)
 
 
-@pytest.mark.parametrize("words", [("launch", "p1"), ("segments",), ("goes-with", "p1")])
+@pytest.mark.parametrize(
+    "words", [("launch", "p1"), ("segments",), ("goes-with", "p1"), ("offers", "v")]
+)
 def test_a_checkout_without_artefacts_says_what_to_run(tmp_path, monkeypatch, words):
     made = run(Layout(tmp_path), monkeypatch, *words)
     assert isinstance(made.exception, ShelfwiseError)
