@@ -205,7 +205,8 @@ class Assistant:
         reply, claims = self._words(results, context)
         phrased_by = "templates"
         asks_consent = any(r.confirmation_id is not None for r in results)  # to these very words
-        if self._model is not None and not degraded and not asks_consent:
+        is_paid = any(i.hit.sponsored for r in results for i in r.products)  # said as it is
+        if self._model is not None and not degraded and not asks_consent and not is_paid:
             said = self._model.rephrase(reply, claims, context.locale)
             if said is not None and not unstated_money(said, claims, self.currency):
                 reply, phrased_by = said, "llm"
