@@ -23,6 +23,7 @@ HALVES = {
     "develop": ("home_develop", "grocery_develop"),
     "apart": ("home_apart", "grocery_apart"),
     "later": ("home_later", "grocery_later", "market_later"),
+    "talk": ("grocery_talk",),
     "bazaar_develop": ("bazaar_develop",),
     "bazaar_apart": ("bazaar_apart",),
 }

@@ -52,6 +52,13 @@
     }
   });
 
+  // The line to write in may be drawn anew while one types: keep what was typed, and the focus.
+  let draft = "", writing = false;
+  document.addEventListener("input", (event) => { if (event.target.closest?.("#sw-say")) draft = event.target.value; });
+  document.addEventListener("submit", (event) => { if (event.target.closest?.("#sw-say")) draft = ""; }, true);
+  document.addEventListener("focusin", (event) => { writing = event.target.closest?.("#sw-say input") != null; });
+  document.addEventListener("pointerdown", (event) => { if (!event.target.closest?.("#sw-say")) writing = false; });
+
   // Newest words in sight; a message goes away by itself unless it is being read or has the focus.
   let timer;
   new MutationObserver((changes) => {
@@ -60,6 +67,11 @@
       if (!target) continue;
       const bar = target.closest("#sw-head")?.querySelector("[data-lang]");
       if (bar) document.documentElement.lang = bar.dataset.lang;
+      const line = target.closest("#sw-say")?.querySelector("input[name=message]");
+      if (line) {
+        if (draft && !line.value) line.value = draft;
+        if (writing && document.activeElement === body) line.focus({ preventScroll: true });
+      }
       const chat = target.closest("#sw-chat");
       if (chat) chat.scrollTop = chat.scrollHeight;
       if (target.closest("#sw-toast")) {

@@ -128,7 +128,7 @@ class _Turn:
     ) -> None:
         self.c = context
         self.state = context.state
-        self.text = _plain(digits_for_words(context.text))
+        self.text = _spoken(_plain(digits_for_words(context.text)))
         self.refs: References = context.references()
         self.chinese = is_chinese(context.raw)
         self._classify = classify
@@ -1705,7 +1705,7 @@ class _Turn:
                 return [Clarify(about="unknown_product", subject=pointed.unknown)]
             ids = pointed.product_ids
             is_act = (
-                re.search(r"\b(?:add|basket|cart)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b", text)
+                re.search(r"\b(?:add|basket|cart|trolley)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b", text)
                 is not None
                 or re.match(
                     r"^(?:(?:please|can you|could you|and|ok(?:ay)?),? )*(?:throw|toss|chuck|pop|stick|bung|pack)\b",
@@ -2368,6 +2368,17 @@ class _Turn:
         return [Bundle(parts=tuple(parts), budget_minor=budget)]
 
 
+def _spoken(text: str) -> str:
+    """Put amounts and numbers of pieces as people say them into the form that is read.
+
+    >>> _spoken("nothing above 2 dollars"), _spoken("1 dollar 50"), _spoken("4 bunches of them")
+    ('at most 2 dollars', '1.50 dollar', '4 of them')
+    """
+    for pattern, written in _SPEECH:
+        text = re.sub(pattern, written, text)
+    return text
+
+
 def _plain(text: str) -> str:
     """Leave out what only looks like pointing: "if you have it", "something to mow it with"."""
     text = _IF_ANY.sub("", text) or text
@@ -2451,6 +2462,17 @@ _ERASE = re.compile(
 )
 _NARROWS = re.compile(
     r"^(?:and |but |ok(?:ay)?,? |then )*(?:only|just|in|from|by|with|it (?:has to|must|should) be|they (?:have to|must|should) be|must be|has to be)\b"
+)
+_PIECES = (
+    r"(?:bags?|packs?|packets?|boxes|box|bunch(?:es)?|cans?|tins?|jars?|bottles?|cartons?|tubs?"
+    r"|loaves|loaf|pieces?|units?)"
+)
+_SPEECH = (
+    (r"\bnothing (?:above|over|beyond|dearer than|more than)\b(?= ?[€$£¥]? ?\d)", "at most"),
+    (r"\b(\d{1,3}) (dollars?|euros?|pounds?|bucks?|quid) (\d\d)\b(?! ?%)", r"\1.\3 \2"),
+    (r"\b(?:a|1) pair of (?=the|those|these|them|that)", "2 of "),
+    (rf"\b(\d{{1,3}}) {_PIECES} of (?=them|those|these|it\b|that\b|this\b)", r"\1 of "),
+    (rf"\ban? {_PIECES} of (?=them|those|these|it\b|that\b|this\b)", "1 of "),
 )
 _OFFERS_TOLD = frozenset({"basket_offers", "promotions", "checkout_preview", "offers_remove"})
 _STILL_ABOUT_THE_ORDER = frozenset(

@@ -70,6 +70,7 @@ class Story:
 @pytest.mark.parametrize("width", [1440, 390])
 def test_the_whole_story(visit, width, locale):
     page = visit(width, locale=locale)
+    page.set_default_timeout(60_000)
     page.wait_for_selector(READY)
     page.select_option(".sw-who", "guest")  # somebody new, so that no offer was used before
     page.wait_for_selector("[data-visitor^=guest-]")
