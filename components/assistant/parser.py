@@ -1705,7 +1705,10 @@ class _Turn:
                 return [Clarify(about="unknown_product", subject=pointed.unknown)]
             ids = pointed.product_ids
             is_act = (
-                re.search(r"\b(?:add|basket|cart|trolley)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b", text)
+                re.search(
+                    r"\b(?:add|basket|cart)\b|\bi(?:'ll| will) (?:take|have)\b|\bput\b",
+                    text,
+                )
                 is not None
                 or re.match(
                     r"^(?:(?:please|can you|could you|and|ok(?:ay)?),? )*(?:throw|toss|chuck|pop|stick|bung|pack)\b",
