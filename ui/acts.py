@@ -1,6 +1,7 @@
 # ruff: noqa: E501
 """What a click does: takes the tab, asks the service, returns the new tab. No widgets, no HTML."""
 
+import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -350,7 +351,9 @@ def without_spans(query: str, spans: list[Any]) -> str:
     >>> from components.contracts.messages import Span
     >>> without_spans("tea under $4", [Span(start=4, end=12, text="", field="price_max", value=400)])
     'tea'
+    >>> without_spans("tea at 4, no milk", [Span(start=4, end=8, text="", field="price", value=4)])
+    'tea, no milk'
     """
     for span in sorted(spans, key=lambda s: -s.start):
         query = f"{query[: span.start]} {query[span.end :]}"
-    return " ".join(query.split()).strip(" ,;")
+    return re.sub(r"\s+([,;，；])", r"\1", " ".join(query.split())).strip(" ,;，；")

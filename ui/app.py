@@ -104,7 +104,7 @@ def title(tab: Tab) -> str:
     name = "result_one" if found.total == 1 else "results"
     counted = say(lang, name, n=f"{found.total:,}", q=cards.text(tab.query))
     corrected = ""
-    if found.corrected_query:
+    if found.corrected_query and "query" not in found.relaxed:
         typed = cards.button("as_typed", say(lang, "as_typed", x=tab.query), kind="sw-quiet")
         corrected = (
             f"<p class='sw-meant'>{say(lang, 'corrected')} "
@@ -124,7 +124,10 @@ def title(tab: Tab) -> str:
     parts.append(cards.chips(found, tab.filters, tab.currency, lang))
     if found.relaxed and tab.products:
         names = ", ".join(_relaxed(found, name, tab) for name in found.relaxed)
-        parts.append(f'<p class="sw-hint">{say(lang, "relaxed", x=cards.text(names))}</p>')
+        parts.append(
+            f'<div class="sw-hint sw-nearest"><p>{say(lang, "relaxed", x=cards.text(names))}</p>'
+            f"{cards.ways(found, tab.currency, lang)}</div>"
+        )
     return _wrap("".join(parts))
 
 

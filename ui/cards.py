@@ -235,6 +235,9 @@ def span_name(span: Span, currency: str, language: str) -> str:
             shown = ", ".join(str(one) for one in shown)
         return say(language, "not", x=shown)
     name = field.removeprefix("attributes.")
+    is_whole = isinstance(value, int) and value % 100 == 99 and currency not in _WITHOUT_MINOR
+    if name == "price_max" and is_whole:  # as it was said: "under $4", not "up to $3.99"
+        return say(language, "price_below", x=money(value + 1, currency, language))
     if isinstance(value, int | float | str | bool | list | tuple):
         return value_name(name, value, currency, language)
     return span.text
@@ -289,9 +292,12 @@ def with_value(filters: Filters, field: str, value: str) -> Filters:
 
 def chips(response: SearchResponse, filters: Filters, currency: str, language: str) -> str:
     """Return what is in force as removable chips: parts of the query, and chosen filters."""
-    made = []
+    made, told = [], set()
     for number, span in enumerate(response.spans):
         name = span_name(span, currency, language)
+        if (span.start, span.end, name) in told:  # one part of the query, read for two fields
+            continue
+        told.add((span.start, span.end, name))
         made.append(_chip(name, language, act="drop_span", number=number))
     for field, value in filter_values(filters):
         base = field.partition(".")[2] or field
@@ -358,12 +364,22 @@ def facets(found: Iterable[Facet], filters: Filters, language: str, *, most: int
 
 def nothing(response: SearchResponse, currency: str, language: str) -> str:
     """Return the way out of an empty result: which constraint to drop and what that brings."""
-    ways = "".join(_way(way, response, currency, language) for way in response.relaxations[:4])
-    help_ = say(language, "none_help" if ways else "none_else")
+    made = ways(response, currency, language)
+    help_ = say(language, "none_help" if made else "none_else")
     return (
         f'<div class="sw-empty"><p class="sw-lead">{say(language, "none")}</p><p>{help_}</p>'
-        f'<div class="sw-ways">{ways}</div></div>'
+        f"{made}</div>"
     )
+
+
+def ways(response: SearchResponse, currency: str, language: str) -> str:
+    """Return what each smallest set of constraints to drop brings, as buttons.
+
+    What drops the words as well is left out: their products stand below already.
+    """
+    found = [way for way in response.relaxations if "query" not in way.drop][:4]
+    made = "".join(_way(way, response, currency, language) for way in found)
+    return f'<div class="sw-ways">{made}</div>' if made else ""
 
 
 def _way(way: Relaxation, response: SearchResponse, currency: str, language: str) -> str:

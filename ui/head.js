@@ -13,7 +13,10 @@ const show = (found) => {
   list().replaceChildren(...found.map((one, i) => {
     const li = document.createElement("li");
     li.id = `sw-option-${i}`; li.setAttribute("role", "option"); li.setAttribute("aria-selected", "false");
-    const name = document.createElement("span"); name.textContent = one.text;
+    const name = document.createElement("span"), typed = box().value.trim().toLowerCase();
+    const known = one.text.toLowerCase().startsWith(typed) ? typed.length : 0;
+    const rest = document.createElement("b"); rest.textContent = one.text.slice(known);
+    name.append(one.text.slice(0, known), rest);
     const kind = document.createElement("em"); kind.textContent = one.kind === "query" ? "" : one.kind;
     li.append(name, kind); li.dataset.words = one.text;
     return li;

@@ -59,6 +59,18 @@
   document.addEventListener("focusin", (event) => { writing = event.target.closest?.("#sw-say input") != null; });
   document.addEventListener("pointerdown", (event) => { if (!event.target.closest?.("#sw-say")) writing = false; });
 
+  // Blocks are drawn into what is there: a box that was clicked keeps its tick for whatever comes to
+  // stand in its place, unless told. What Python drew is what holds.
+  let ticking = 0;
+  new MutationObserver(() => {
+    cancelAnimationFrame(ticking);
+    ticking = requestAnimationFrame(() => {
+      document.querySelectorAll(".sw input[type=checkbox][data-act]").forEach((box) => {
+        if (box.checked !== box.defaultChecked) box.checked = box.defaultChecked;
+      });
+    });
+  }).observe(body, { subtree: true, childList: true, characterData: true, attributeFilter: ["checked", "data-value", "data-product"] });
+
   // Newest words in sight; a message goes away by itself unless it is being read or has the focus.
   let timer;
   new MutationObserver((changes) => {

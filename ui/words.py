@@ -145,6 +145,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "rating": ("Rating", "评分"),
     "offer": ("Offer", "优惠"),
     "price_max": ("up to {x}", "不超过 {x}"),
+    "price_below": ("under {x}", "低于 {x}"),
     "price_min": ("from {x}", "不低于 {x}"),
     "min_rating": ("{x} stars and more", "{x} 星以上"),
     "in_stock": ("in stock", "有货"),

@@ -2,9 +2,17 @@
 
 import pytest
 
-from components.contracts.messages import Filters, Reason, ScoredProduct
+from components.contracts.messages import (
+    Filters,
+    Reason,
+    Relaxation,
+    ScoredProduct,
+    SearchResponse,
+    Span,
+)
 from ui import cards, panels
 from ui.acts import Acts
+from ui.app import title
 from ui.client import Client
 from ui.state import Tab
 from ui.words import _WORDS
@@ -76,3 +84,52 @@ def test_a_service_that_is_not_there_is_told_on_the_page():
     tab = acts.run(Tab(visitor_id="v"), "start", {})
     assert "cannot be reached" in tab.problem
     assert acts.run(tab, "no_such_act", {}) == tab
+
+
+def found(**more) -> SearchResponse:
+    base = {"request_id": "r", "slate_id": "s", "model_version": "m", "degraded": (),
+            "products": (product(),), "query": "milk", "total": 1}  # fmt: skip
+    return SearchResponse(**{**base, **more})
+
+
+def searched(**more) -> str:
+    answer = found(**more)
+    return title(Tab(visitor_id="v", query=answer.query, found=answer, products=answer.products))
+
+
+def test_one_part_of_a_query_is_one_chip_in_the_words_that_were_used():
+    spans = (
+        Span(start=5, end=13, text="under $4", field="price_max", value=399),
+        Span(start=14, end=22, text="not mint", field="exclude.flavour", value="mint"),
+        Span(start=14, end=22, text="not mint", field="exclude.terms", value="mint"),
+    )
+    drawn = cards.chips(found(spans=spans), Filters(), "USD", "en")
+    assert drawn.count('class="sw-chip"') == 2
+    assert "under &#36;4.00" in drawn
+
+
+def test_nearest_products_come_with_every_way_out():
+    ways = (
+        Relaxation(drop=("min_rating",), hits=41),
+        Relaxation(drop=("price_max",), hits=3),
+        Relaxation(drop=("query",), hits=17000),
+    )
+    drawn = searched(total=0, relaxed=("min_rating",), relaxations=ways)
+    assert drawn.count('data-act="relax"') == 2
+    assert "41" in drawn
+    assert "17,000" not in drawn
+
+
+def test_a_correction_can_be_refused_and_is_not_claimed_where_nothing_was_found():
+    assert 'data-act="as_typed"' in searched(query="mlik", corrected_query="milk")
+    nothing = searched(query="zzq", corrected_query="zzp", total=0, relaxed=("query",))
+    assert "zzp" not in nothing
+
+
+@pytest.mark.parametrize(
+    ("intent", "confidence", "points"),
+    [("question", 0.95, True), ("question", 0.6, False), ("category", 0.99, False)],
+)
+def test_a_sure_question_points_to_the_assistant(intent, confidence, points):
+    drawn = searched(intent=intent, intent_confidence=confidence)
+    assert ('data-act="say"' in drawn) is points
