@@ -105,7 +105,7 @@ def title(tab: Tab) -> str:
     counted = say(lang, name, n=f"{found.total:,}", q=cards.text(tab.query))
     corrected = ""
     if found.corrected_query and "query" not in found.relaxed:
-        typed = cards.button("as_typed", say(lang, "as_typed", x=tab.query), kind="sw-quiet")
+        typed = cards.button("as_typed", say(lang, "as_typed"), kind="sw-quiet")
         corrected = (
             f"<p class='sw-meant'>{say(lang, 'corrected')} "
             f"<b>{cards.text(found.corrected_query)}</b> {typed}</p>"

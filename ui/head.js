@@ -14,9 +14,10 @@ const show = (found) => {
     const li = document.createElement("li");
     li.id = `sw-option-${i}`; li.setAttribute("role", "option"); li.setAttribute("aria-selected", "false");
     const name = document.createElement("span"), typed = box().value.trim().toLowerCase();
-    const known = one.text.toLowerCase().startsWith(typed) ? typed.length : 0;
-    const rest = document.createElement("b"); rest.textContent = one.text.slice(known);
-    name.append(one.text.slice(0, known), rest);
+    const at = typed ? one.text.toLowerCase().indexOf(typed) : -1; // what is new stands out
+    const bold = (words) => { const b = document.createElement("b"); b.textContent = words; return b; };
+    if (at < 0) name.append(one.text);
+    else name.append(bold(one.text.slice(0, at)), one.text.slice(at, at + typed.length), bold(one.text.slice(at + typed.length)));
     const kind = document.createElement("em"); kind.textContent = one.kind === "query" ? "" : one.kind;
     li.append(name, kind); li.dataset.words = one.text;
     return li;

@@ -59,6 +59,13 @@
   document.addEventListener("focusin", (event) => { writing = event.target.closest?.("#sw-say input") != null; });
   document.addEventListener("pointerdown", (event) => { if (!event.target.closest?.("#sw-say")) writing = false; });
 
+  // On a narrow screen the facets are folded; opened, they stay so while one chooses several.
+  let narrowing = false;
+  document.addEventListener("click", (event) => {
+    const summary = event.target.closest?.("details.sw-narrow > summary");
+    if (summary) narrowing = !summary.parentElement.open;
+  });
+
   // Blocks are drawn into what is there: a box that was clicked keeps its tick for whatever comes to
   // stand in its place, unless told. What Python drew is what holds.
   let ticking = 0;
@@ -97,7 +104,7 @@
         timer = setTimeout(hide, 7000);
       }
       const narrow = target.closest("#sw-facets")?.querySelector("details.sw-narrow");
-      if (narrow && innerWidth <= 1180 && !narrow.dataset.seen) { narrow.dataset.seen = "1"; narrow.open = false; }
+      if (narrow && innerWidth <= 1180 && !narrow.dataset.seen) { narrow.dataset.seen = "1"; narrow.open = narrowing; }
       // The tabs may have been drawn anew: say again which one is chosen.
       if (target.closest("#sw-tabs, #sw-nav")) mark();
       const title = target.closest("#sw-detail")?.querySelector("h2");

@@ -30,7 +30,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "result_one": ("1 result for “{q}”", "“{q}”共 1 件"),
     "all_products": ("{n} products", "{n} 件商品"),
     "corrected": ("Showing results for", "已显示以下内容的结果："),
-    "as_typed": ("Search for “{x}” instead", "仍搜索“{x}”"),
+    "as_typed": ("Search as typed", "按原文搜索"),
     "reads_question": ("This reads like a question.", "这看起来像一个问题。"),
     "reads_replenish": ("Looking for what you usually buy?", "想找你常买的商品吗？"),
     "reads_chat": ("This reads like a message.", "这看起来像一句话。"),
