@@ -124,8 +124,9 @@ def title(tab: Tab) -> str:
     parts.append(cards.chips(found, tab.filters, tab.currency, lang))
     if found.relaxed and tab.products:
         names = ", ".join(_relaxed(found, name, tab) for name in found.relaxed)
+        told = "popular_instead" if found.relaxed == ("query",) else "relaxed"
         parts.append(
-            f'<div class="sw-hint sw-nearest"><p>{say(lang, "relaxed", x=cards.text(names))}</p>'
+            f'<div class="sw-hint sw-nearest"><p>{say(lang, told, x=cards.text(names))}</p>'
             f"{cards.ways(found, tab.currency, lang)}</div>"
         )
     return _wrap("".join(parts))

@@ -50,6 +50,10 @@ _WORDS: dict[str, tuple[str, str]] = {
     "none_help": ("Drop one of these and there is:", "放宽其中一项即可："),
     "drop": ("without {x}: {n}", "不限{x}：{n} 件"),
     "none_else": ("Try fewer or other words.", "请换个说法或减少条件。"),
+    "popular_instead": (
+        "Nothing here matches {x}. Popular right now:",
+        "没有与{x}相符的商品。当前热门：",
+    ),
     "relaxed": ("Nothing met {x}; these come nearest.", "没有符合{x}的商品，以下最接近。"),
     "add": ("Add", "加入"),
     "add_long": ("Add {x} to the basket", "将 {x} 加入购物篮"),
