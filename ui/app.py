@@ -483,6 +483,7 @@ def build(client: Client | None = None) -> gr.Blocks:
                     [tab_state, talk_state],
                     outputs,
                     show_progress="hidden",
+                    trigger_mode="always_last",  # a message sent during an answer is not lost
                     concurrency_limit=8,
                     api_visibility="private",
                 )
