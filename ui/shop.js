@@ -68,12 +68,20 @@
 
   // Blocks are drawn into what is there: a box that was clicked keeps its tick for whatever comes to
   // stand in its place, unless told. What Python drew is what holds.
+  // A click holds until its answer is there, or some seconds at most.
+  const named = (box) => [box.dataset.act, box.dataset.field, box.dataset.value, box.dataset.product].join(" ");
+  document.addEventListener("change", (event) => {
+    const box = event.target.closest?.(".sw input[type=checkbox][data-act]");
+    if (box) box.asked = { of: named(box), until: Date.now() + 4000 };
+  });
   let ticking = 0;
   new MutationObserver(() => {
     cancelAnimationFrame(ticking);
     ticking = requestAnimationFrame(() => {
       document.querySelectorAll(".sw input[type=checkbox][data-act]").forEach((box) => {
-        if (box.checked !== box.defaultChecked) box.checked = box.defaultChecked;
+        if (box.checked === box.defaultChecked) { delete box.asked; return; }
+        if (box.asked?.of === named(box) && Date.now() < box.asked.until) return;
+        box.checked = box.defaultChecked;
       });
     });
   }).observe(body, { subtree: true, childList: true, characterData: true, attributeFilter: ["checked", "data-value", "data-product"] });
