@@ -23,9 +23,9 @@ from components.stages.next_basket import (
     SLICES,
     Answer,
     answer_of_ranker,
+    answer_of_scores,
     ask,
     baselines,
-    head_of,
     measured,
 )
 
@@ -68,7 +68,7 @@ def main() -> None:
     answers: dict[str, Answer] = {}
     for name in ("popularity", "own_frequency_decay"):
         score = baselines(question, valid)[name]
-        answers[name] = Answer(head_of(question, score, k), head_of(question, score, k, novel=True))
+        answers[name] = answer_of_scores(question, score, k)
     for name in options.variants:
         change, features = VARIANTS[name]
         section = change(params.train_ranker)

@@ -13,6 +13,10 @@ from components.contracts.errors import ParamsError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[int, Field(ge=1)]
+Precision = Annotated[
+    Literal["auto", "float32", "bfloat16"],
+    Field(description="of matrix products in training; auto: bfloat16 where the processor has it"),
+]
 
 
 class Section(BaseModel):
@@ -139,6 +143,7 @@ class PretrainParams(Section):
     warmup_share: Share = 0.1
     weight_decay: float = 0.01
     frozen_layers: Annotated[int, Field(ge=0, description="lowest blocks kept as they were")] = 0
+    precision: Precision = "auto"
     width: Positive = 128
     layers: Positive = 2
     heads: Positive = 4
@@ -167,6 +172,7 @@ class FinetuneParams(Section):
     weight_decay: float = 0.01
     dropout: Share = 0.1
     frozen_layers: Annotated[int, Field(ge=0, description="lowest blocks kept as they were")] = 3
+    precision: Precision = "auto"
     category_weight: Annotated[
         float, Field(ge=0, description="of the category head's loss beside the contrastive one")
     ] = 0.1
@@ -212,26 +218,26 @@ class TrainSasrecParams(Section):
     weight_decay: float = 0.0
     smoothing: Share = 0.0
     crop: Share = 0.0
-    epochs: Positive = 5
+    epochs: Positive = 4
     seconds: Annotated[float, Field(gt=0)] = 600.0
     patience: Positive = 2
     loss: Literal["full_softmax", "sampled_softmax", "gbce"] = "full_softmax"
     negatives: Positive = 256
     text_fusion: bool = True
     validation_visitors: Positive = 600
-    threads: Positive = 1
+    threads: Positive = 2
 
 
 class TrainRankerParams(Section):
     """Candidate quotas and the boosted-tree ranker."""
 
     seed: int = 7
-    trees: Positive = 250
+    trees: Positive = 150
     leaves: Positive = 31
-    learning_rate: float = 0.08
+    learning_rate: float = 0.11
     new_learning_rate: Annotated[
         float, Field(gt=0, description="of the trees for products never bought; they have less")
-    ] = 0.05
+    ] = 0.07
     windows: Positive = 14
     window_weeks: Positive = 4
     stride_weeks: Positive = 2

@@ -22,7 +22,7 @@ from components.contracts.errors import ArtefactError
 from components.data.parquet import read_table
 from components.evaluate.binary import auc, calibration_error, reliability
 from components.merchandise.promotions import ARTEFACT, NEVER, Chance, Shelf
-from components.recommend.history import FloatArray, IntArray, Log, dense
+from components.recommend.history import FloatArray, IntArray, Log, dense, distinct_pairs
 from components.recommend.ranker import Calibration, fit_calibration
 from components.recommend.shop_data import ShopData
 
@@ -50,10 +50,10 @@ def liked_before(log: Log, shelf: Shelf, today: int, n_visitors: int) -> Liked:
     """Compute how liked products are from everybody's rows of the 91 days before a day."""
     recent = log.take((log.day < today) & (log.day >= today - 91))
     n = max(n_visitors, 1)
-    pairs = np.unique(np.stack([recent.group, recent.visitor]), axis=1)
-    popularity = np.bincount(pairs[0], minlength=len(shelf.type_of)) / n
-    kinds = np.unique(np.stack([shelf.type_of[recent.group], recent.visitor]), axis=1)
-    of_type = np.bincount(kinds[0], minlength=int(shelf.type_of.max(initial=0)) + 1) / n
+    products = distinct_pairs(recent.group, recent.visitor)[0]
+    popularity = np.bincount(products, minlength=len(shelf.type_of)) / n
+    kinds = distinct_pairs(shelf.type_of[recent.group], recent.visitor)[0]
+    of_type = np.bincount(kinds, minlength=int(shelf.type_of.max(initial=0)) + 1) / n
     return Liked(popularity.astype(np.float32), of_type[shelf.type_of].astype(np.float32))
 
 
@@ -108,7 +108,7 @@ def describe(
     type_lines = pick(types, shelf.type_of[product])
     all_lines = np.maximum(lines[visitor], 1.0)
     quarter = log.day >= today - 91
-    days = np.unique(np.stack([log.visitor[quarter], log.day[quarter]]), axis=1)
+    days = distinct_pairs(log.visitor[quarter], log.day[quarter])
     trips = np.bincount(days[0], minlength=n)
     columns = {
         "is_known": (lines[visitor] > 0).astype(np.float32),

@@ -37,7 +37,7 @@ from components.merchandise.demand import (
 )
 from components.recommend.cold_content import ColdFacts, Launches, content_features
 from components.recommend.content import hashed_vectors
-from components.recommend.history import BoolArray, FloatArray, Log
+from components.recommend.history import BoolArray, FloatArray, Log, distinct_pairs
 
 ARTEFACT = "train_launch"
 MAX_AUDIENCE = 2000
@@ -347,7 +347,7 @@ def is_due(rows: Log, n_visitors: int, *, today: int) -> BoolArray:
         n_visitors: B.
         today: UTC day.
     """
-    days = np.unique(np.stack([rows.visitor, rows.day]), axis=1)
+    days = distinct_pairs(rows.visitor, rows.day)
     count = np.bincount(days[0], minlength=n_visitors)
     first = np.full(n_visitors, today)
     last = np.full(n_visitors, -(10**6))

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from components.contracts.errors import ArtefactError
 from components.data.parquet import read_table
-from components.recommend.history import FloatArray, IntArray, Log, day_of, dense
+from components.recommend.history import FloatArray, IntArray, Log, day_of, dense, distinct_pairs
 from components.recommend.ranker import Calibration
 
 ARTEFACT = "train_promotions"
@@ -267,7 +267,7 @@ def describe_pairs(
         out[..., F[f"{name}_share"]] = bought / np.maximum(lines, 1.0)[:, None]
         if name == "type":
             out[..., F["type_days_since"]] = _group_since(log, of, named, today, n)
-    first = np.unique(np.stack([log.visitor, log.day]), axis=1)
+    first = distinct_pairs(log.visitor, log.day)
     trip_age = today - first[1]
     for name, span in (("trips_4w", 28), ("trips_13w", 91)):
         out[..., F[name]] = np.bincount(first[0][trip_age <= span], minlength=n)[:, None]
@@ -306,7 +306,7 @@ def _own_days(log: Log, m: sp.csr_matrix, today: int, n: int) -> tuple[FloatArra
     pair = log.visitor[row] * j + offer
     last = np.full(n * j, today - NEVER, dtype=np.float32)
     np.maximum.at(last, pair, log.day[row].astype(np.float32))
-    met = np.unique(np.stack([pair, log.day[row]]), axis=1)[0] if len(pair) else pair
+    met = distinct_pairs(pair, log.day[row])[0]
     days = np.bincount(met, minlength=n * j).astype(np.float32)
     return (today - last).reshape(n, j), days.reshape(n, j)
 

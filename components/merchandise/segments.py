@@ -21,7 +21,7 @@ from components.contracts.params import Params, SegmentsParams
 from components.data.parquet import read_table
 from components.evaluate.report import rounded, write_report
 from components.recommend.content import unit_rows
-from components.recommend.history import BoolArray, FloatArray, IntArray, Log, dense
+from components.recommend.history import BoolArray, FloatArray, IntArray, Log, dense, distinct_pairs
 from components.recommend.segments import (
     ARTEFACT,
     SegmentModel,
@@ -76,7 +76,7 @@ def grouped(
     """
     factors = learn_factors(log, n_visitors, n_types, section.dimensions)
     vectors = visitor_vectors(log, n_visitors, factors)
-    days = np.unique(np.stack([log.visitor, log.day]), axis=1)
+    days = distinct_pairs(log.visitor, log.day)
     shaping = np.bincount(days[0], minlength=n_visitors) >= section.min_trips
     if shaping.sum() < 2 * section.segments:
         shaping = np.ones(n_visitors, dtype=bool)
@@ -242,7 +242,7 @@ def profiles(shop: ShopData, layout: Layout, made: Grouping) -> list[dict[str, A
     paid = (events["price_minor"].fill_null(0) * events["quantity"].fill_null(1)).to_numpy()
     buyer = dense(events["visitor_id"], shop.visitor_ids)
     spend = np.bincount(labels[buyer], paid, k)
-    days = np.unique(np.stack([log.visitor, log.day]), axis=1)
+    days = distinct_pairs(log.visitor, log.day)
     trips = np.bincount(labels[days[0]], minlength=k)
     lines = np.bincount(labels[log.visitor], log.amount, k)
     reduced = np.bincount(labels[log.visitor], log.amount * log.discounted, k)

@@ -12,6 +12,7 @@ that ran across the cut-off is tested on what was redeemed after it alone. Nothi
 
 import logging
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,7 @@ log = logging.getLogger(__name__)
 REPORT = "p5_promotions.json"
 PLOT = "p5_calibration.svg"
 LEAVES = (7, 15, 31)
+THREADS = 2
 HABIT_DAYS = 56
 SPENDING_DAYS = 56
 MIN_ELAPSED = 0.5
@@ -315,10 +317,13 @@ def trained(
         The model, and the AUC on the later blocks by number of leaves.
     """
     judged = join(late)
-    tried: dict[int, tuple[float, NDArray[np.float64]]] = {}
-    for leaves in LEAVES:
+
+    def attempt(leaves: int) -> tuple[float, NDArray[np.float64]]:
         raw = Chance(fit(early, params, leaves=leaves)).raw(judged.features)
-        tried[leaves] = (auc(raw, judged.label), raw)
+        return auc(raw, judged.label), raw
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        tried = dict(zip(LEAVES, pool.map(attempt, LEAVES), strict=True))
     best = max(LEAVES, key=lambda leaves: (round(tried[leaves][0], 4), -leaves))
     raw = tried[best][1]
     calibration = fit_calibration(raw, judged.label, np.ones(len(raw)))

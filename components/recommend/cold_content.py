@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from components.contracts.records import Product
@@ -16,7 +17,7 @@ from components.contracts.tables import SPECS
 from components.data.catalogue import products_of
 from components.data.parquet import empty_table
 from components.recommend.content import hashed_vectors
-from components.recommend.history import FloatArray, IntArray, Log
+from components.recommend.history import FloatArray, IntArray, Log, distinct_pairs
 from components.recommend.shop_data import ShopData
 
 LAUNCH_WEEKS = 13
@@ -65,9 +66,9 @@ def find_launches(log: Log, n_products: int, from_week: int, to_week: int, until
     place[items] = np.arange(len(items))
     early = (place[log.group] >= 0) & (log.week < first[log.group] + LAUNCH_WEEKS)
     early &= log.week < until
-    pairs = np.unique(np.stack([log.visitor[early], place[log.group[early]]], axis=1), axis=0)
-    visitors, starts = np.unique(pairs[:, 0], return_index=True)
-    bought = np.split(pairs[:, 1], starts[1:]) if len(visitors) else []
+    who, what = distinct_pairs(log.visitor[early], place[log.group[early]])
+    visitors, starts = np.unique(who, return_index=True)
+    bought = np.split(what, starts[1:]) if len(visitors) else []
     return Launches(items, visitors, tuple(bought), log.before(from_week), from_week)
 
 
@@ -167,19 +168,22 @@ def _likeness(
     facts: ColdFacts, items: IntArray, b: int,
 ) -> None:  # fmt: skip
     """Fill the likeness columns: of each launch to what the visitor bought."""
-    bounds = np.searchsorted(mine.visitor, np.arange(b + 1))
-    launch_vectors = facts.vectors[items]
+    if not len(mine.group):
+        return
+    bought, place = np.unique(mine.group, return_inverse=True)
+    alike = np.clip(facts.vectors[items] @ facts.vectors[bought].T, 0.0, 1.0)  # (L, bought)
+    sharp = (np.square(alike) * np.square(alike) * np.square(alike)).T.copy()  # (bought, L)
+    lines = sp.csr_matrix((amount, (mine.visitor, place)), shape=(b, len(bought)))
+    recent = sp.csr_matrix(
+        (amount * np.exp2(-age / 42.0), (mine.visitor, place)), shape=(b, len(bought))
+    )
+    out[:, :, 7] = lines.log1p().astype(np.float32) @ sharp
+    out[:, :, 9] = recent.astype(np.float32) @ sharp
     for row in range(b):
-        part = slice(bounds[row], bounds[row + 1])
-        group, inverse = np.unique(mine.group[part], return_inverse=True)
-        if not len(group):
+        own = lines.indices[lines.indptr[row] : lines.indptr[row + 1]]
+        if not len(own):
             continue
-        weight = np.log1p(np.bincount(inverse, amount[part])).astype(np.float32)
-        recent = np.bincount(inverse, amount[part] * np.exp2(-age[part] / 42.0)).astype(np.float32)
-        likeness = np.clip(facts.vectors[group] @ launch_vectors.T, 0.0, 1.0)
-        squared = np.square(likeness)
-        sharp = squared * squared * squared
-        out[row, :, 7] = weight @ sharp
-        out[row, :, 8] = likeness.max(axis=0)
-        out[row, :, 9] = recent @ sharp
-        out[row, :, 10] = np.partition(likeness, -min(3, len(likeness)), axis=0)[-3:].mean(axis=0)
+        nearest = min(3, len(own))
+        best = np.partition(alike[:, own], -nearest, axis=1)[:, -nearest:]  # (L, nearest)
+        out[row, :, 8] = best.max(axis=1)
+        out[row, :, 10] = best.mean(axis=1)

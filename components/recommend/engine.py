@@ -38,7 +38,14 @@ from components.recommend.candidates import origin_names
 from components.recommend.content import Encode, hashed_vectors, unit_rows
 from components.recommend.features import ShopState, view_visitors
 from components.recommend.goals import gains, valued
-from components.recommend.history import FloatArray, IntArray, Log, build_log, day_of
+from components.recommend.history import (
+    FloatArray,
+    IntArray,
+    Log,
+    build_log,
+    day_of,
+    distinct_pairs,
+)
 from components.recommend.ranker import Ranker, Ranking, rank_visitors, sigmoid
 from components.recommend.reasons import describe
 from components.recommend.sequence_source import SequenceSource
@@ -443,7 +450,7 @@ class RecommendEngine:
         elif self.history_store is not None and len(self.history_store.log):
             log = self.history_store.log
             log = log.take(log.day > log.day.max() - RECENT_DAYS)
-            trips = len(np.unique(np.stack([log.visitor, log.day]), axis=1).T)
+            trips = distinct_pairs(log.visitor, log.day).shape[1]
             rate = (np.bincount(log.group, log.amount, n)[:n] + 0.5) / (trips + 1.0)
         elif self._sales:
             lines = np.array([self._sales.get(product_id, 0.0) for product_id in ids])

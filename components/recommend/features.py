@@ -499,7 +499,7 @@ def feature_rows(
     values = view.visitors.values
     put(np.stack([values["full_trips"], values["full_size"]], axis=1)[visitor])
     put(_order_rows(view, state, visitor, product))
-    put(_relative_rows(affinity, visitor, product))
+    put(_relative_rows(affinity, visitor, product, state.rankable))
     put(_demand_rows(view, state, visitor, product))
     own_mailed = gathered(view.own, ("mailed",), view.own.rows_of(visitor, product))
     put(np.concatenate([own_mailed, values["mailed"][visitor][:, None]], axis=1))
@@ -521,14 +521,16 @@ def _order_rows(
 
 
 def _relative_rows(
-    affinity: Mapping[str, FloatArray], visitor: IntArray, product: IntArray
+    affinity: Mapping[str, FloatArray], visitor: IntArray, product: IntArray, rankable: BoolArray
 ) -> FloatArray:
-    """Return affinities in units of the visitor's own 30th best."""
+    """Return affinities in units of the visitor's own 30th best among the rankable products."""
+    among = np.flatnonzero(rankable)
     columns = []
     for name in _RELATIVE:
         scores = affinity[name]
-        k = min(RELATIVE_TO, scores.shape[1])
-        best = np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k]
+        known = scores[:, among] if len(among) else scores
+        k = min(RELATIVE_TO, known.shape[1])
+        best = np.partition(known, known.shape[1] - k, axis=1)[:, known.shape[1] - k]
         columns.append(scores[visitor, product] / np.maximum(best, 1e-6)[visitor])
     return np.stack(columns, axis=1).astype(np.float32)
 

@@ -32,6 +32,22 @@ def day_of(moment: datetime) -> int:
     return int(moment.astimezone(UTC).timestamp() // DAY_SECONDS)
 
 
+def distinct_pairs(first: IntArray, second: IntArray) -> IntArray:
+    """Return the distinct pairs, (2, n), ordered by the first and then the second number.
+
+    One number a pair sorts many times faster than `np.unique` along an axis.
+
+    >>> distinct_pairs(np.array([2, 1, 2]), np.array([5, 0, 5])).tolist()
+    [[1, 2], [0, 5]]
+    """
+    if not len(first):
+        return np.zeros((2, 0), dtype=np.int64)
+    low = int(second.min())
+    width = int(second.max()) - low + 1
+    keys = np.unique(np.asarray(first, dtype=np.int64) * width + (second - low))
+    return np.stack([keys // width, keys % width + low])
+
+
 @dataclass(frozen=True)
 class Log:
     """Rows (visitor, group, day), sorted by these three; all arrays have the same length.

@@ -31,7 +31,7 @@ class _FullSoftmax(torch.autograd.Function):
         else:
             logits = hidden @ table.t()  # (N, V)
         row = torch.arange(n, device=hidden.device)
-        top = logits.max(dim=1, keepdim=True).values
+        top = logits.amax(dim=1, keepdim=True)
         picked = logits[row, target]
         average = logits.mean(dim=1) if smoothing else picked
         logits.sub_(top).exp_()

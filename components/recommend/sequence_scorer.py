@@ -122,13 +122,19 @@ class SequenceScorer:
                 x[b, :n] += w["time_gap"][buckets[-n:]]
         x = _norm(x, w["norm_in.weight"], w["norm_in.bias"])
         age = np.arange(t)[:, None] - np.arange(t)[None, :]
-        age_log = np.log1p(np.maximum(age, 0)).astype(np.float32)  # (T, T)
-        for layer in range(int(self.config["layers"])):
-            x = self._block(x, f"blocks.{layer}.", age_log, age < 0)
-        last = x[np.arange(len(rows)), lengths[rows] - 1]  # (B, D)
-        return _norm(last, w["norm_out.weight"], w["norm_out.bias"])
+        age = np.broadcast_to(age, (len(rows), t, t))  # (B, T, T)
+        layers = int(self.config["layers"])
+        last = (lengths[rows] - 1)[:, None]  # (B, 1)
+        for layer in range(layers):
+            # Nobody reads the other states of the last layer: it is asked for one place a visitor.
+            asked = last if layer == layers - 1 else np.broadcast_to(np.arange(t), (len(rows), t))
+            x = self._block(
+                x, f"blocks.{layer}.", np.take_along_axis(age, asked[..., None], 1), asked
+            )
+        return _norm(x[:, 0], w["norm_out.weight"], w["norm_out.bias"])
 
-    def _block(self, x: FloatArray, at: str, age_log: FloatArray, hidden: Any) -> FloatArray:
+    def _block(self, x: FloatArray, at: str, age: Any, asked: Any) -> FloatArray:
+        """Return the (B, Q, D) states at places `asked` (B, Q); `age` (B, Q, T) of their keys."""
         w, heads = self.weights, int(self.config["heads"])
         b, t, d = x.shape
         y: Any = _norm(x, w[at + "norm_attention.weight"], w[at + "norm_attention.bias"])
@@ -137,16 +143,20 @@ class SequenceScorer:
             joint.reshape(b, t, 3, heads, d // heads)[:, :, part].transpose(0, 2, 1, 3)
             for part in range(3)
         )  # (B, H, T, D/H)
+        own = asked[..., None]  # (B, Q, 1)
+        q = np.take_along_axis(q, own[:, None], 2)  # (B, H, Q, D/H)
+        hidden, age_log = age < 0, np.log1p(np.maximum(age, 0)).astype(np.float32)
         logits = q @ k.transpose(0, 1, 3, 2) * np.float32((d // heads) ** -0.5)
-        logits = logits - w[at + "slope"].reshape(-1, 1, 1) * age_log  # (B, H, T, T)
-        mixed = (_softmax(logits, hidden) @ v).transpose(0, 2, 1, 3).reshape(b, t, d)
+        logits -= w[at + "slope"].reshape(-1, 1, 1) * age_log[:, None]  # (B, H, Q, T)
+        mixed = (_softmax(logits, hidden[:, None]) @ v).transpose(0, 2, 1, 3).reshape(b, -1, d)
         mixed = mixed @ w[at + "out.weight"].T + w[at + "out.bias"]
         if self.config.get("frequency"):
             rate = np.log1p(np.exp(w[at + "fading"]))
             low = _softmax(-rate * (np.exp(age_log) - 1.0), hidden) @ y
             part = 1.0 / (1.0 + np.exp(-w[at + "branch"]))
-            mixed = part * (low + w[at + "high"] ** 2 * (y - low)) + (1.0 - part) * mixed
-        x = x + mixed
+            now = np.take_along_axis(y, own, 1)
+            mixed = part * (low + w[at + "high"] ** 2 * (now - low)) + (1.0 - part) * mixed
+        x = np.take_along_axis(x, own, 1) + mixed
         y = _norm(x, w[at + "norm_forward.weight"], w[at + "norm_forward.bias"])
         y = np.maximum(y @ w[at + "wide.weight"].T + w[at + "wide.bias"], 0.0)
         return (x + y @ w[at + "narrow.weight"].T + w[at + "narrow.bias"]).astype(np.float32)

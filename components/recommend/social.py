@@ -21,7 +21,7 @@ import scipy.sparse as sp
 
 from components.contracts.artefacts import read_manifest
 from components.contracts.errors import ArtefactError
-from components.recommend.history import IntArray, Log
+from components.recommend.history import IntArray, Log, distinct_pairs
 
 ARTEFACT = "social"
 RECENT_DAYS = 91
@@ -201,7 +201,7 @@ def build_social(
     for row in np.flatnonzero(np.diff(kept.indptr)).tolist():
         theirs: IntArray = kept.indices[kept.indptr[row] : kept.indptr[row + 1]]
         people[visitor_ids[row]] = tuple(visitor_ids[int(p)] for p in np.sort(theirs))
-    pairs = np.unique(np.stack([recent.visitor, recent.group]), axis=1)
+    pairs = distinct_pairs(recent.visitor, recent.group)
     rate = np.bincount(pairs[1], minlength=len(product_ids)) / max(len(visitor_ids), 1)
     bought: dict[str, list[str]] = {}
     named: set[int] = set()

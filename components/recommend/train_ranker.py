@@ -40,8 +40,11 @@ FLOOR_FEATURES = (
     "exposure_front",
 )  # fmt: skip
 FOLDS = 10
+FEATURES_A_TREE = 20
 NEGATIVES_OWN = 0.15
 NEGATIVES_OTHER = 0.05
+NEGATIVES_A_MEMBER = 0.4
+MANY_ROWS = 50_000
 BLANK_EVERY = 10
 LEARNT = ("regular_", "order_", "relative_", "demand_", "earlier_", "mailed_", "crowd_")
 SPLIT_FROM = 2_000
@@ -171,7 +174,9 @@ def collect_rows(
     return joined(parts)
 
 
-def tree_options(params: TrainRankerParams, n_rows: int, learning_rate: float) -> dict[str, object]:
+def tree_options(
+    params: TrainRankerParams, n_rows: int, learning_rate: float, n_features: int
+) -> dict[str, object]:
     """Return LightGBM's options for the binary objective; deterministic.
 
     One thread each: several threads of one fit wait for each other on a busy machine (seven times
@@ -181,11 +186,11 @@ def tree_options(params: TrainRankerParams, n_rows: int, learning_rate: float) -
         "objective": "binary",
         "num_leaves": params.leaves,
         "learning_rate": learning_rate,
-        "feature_fraction": 0.4,
+        "feature_fraction": min(1.0, FEATURES_A_TREE / n_features),
         "bagging_fraction": 0.7,
         "bagging_freq": 1,
         "max_bin": 63,
-        "min_data_in_leaf": 100 if n_rows > 50_000 else 10,
+        "min_data_in_leaf": 100 if n_rows > MANY_ROWS else 10,
         "seed": params.seed,
         "deterministic": True,
         "force_row_wise": True,
@@ -211,6 +216,18 @@ def fit_trees(
     return lightgbm.train(options, data, n).model_to_string()
 
 
+def thinned(rows: TrainingRows, seed: int) -> tuple[TrainingRows, BoolArray]:
+    """Draw a share of what was not bought; its weights make up for the rest.
+
+    Returns:
+        The rows with new weights, and which of them were drawn.
+    """
+    chance = np.random.default_rng([seed, len(rows.bought)]).random(len(rows.bought))
+    drawn = rows.bought | (chance < NEGATIVES_A_MEMBER)
+    weight = np.where(rows.bought, rows.weight, rows.weight / np.float32(NEGATIVES_A_MEMBER))
+    return replace(rows, weight=weight.astype(np.float32)), drawn
+
+
 @dataclass(frozen=True)
 class Member:
     """One of the models whose scores are averaged.
@@ -232,14 +249,18 @@ def members_of(features: tuple[str, ...], *, split: bool) -> tuple[Member, ...]:
     """Return the models to fit, those of one fold next to each other.
 
     What was bought before and what was not are two questions: whether a habit comes round again,
-    and whether something new is taken up. Each has its own trees, three times: with all features,
-    with all and thresholds drawn by chance, and with the plain features. They err differently, so
-    that their mean is better than each.
+    and whether something new is taken up. Each has its own trees, six times: with all features
+    and with the plain ones, with the best thresholds and with such drawn by chance, each from
+    other visitors and another sample of what was not bought. They err differently, so that their
+    mean is better than each, and than fewer members that see more rows for the same time.
     """
     if not split:
         return (Member("all", features, 0),)
     plain = tuple(name for name in features if not name.startswith(LEARNT)) or features
-    views = ((features, False), (features, True), (plain, False))
+    views = (
+        (features, False), (features, True), (plain, False), (plain, True), (features, False),
+        (features, True),
+    )  # fmt: skip
     return tuple(
         Member(part, view, fold, random)
         for fold, (view, random) in enumerate(views)
@@ -277,10 +298,12 @@ def train(
         kept = kinds[member.part] & (rows.fold != member.fold)
         if not rows.bought[kept].any():
             kept = kinds[member.part]
-        options = tree_options(params, int(kept.sum()), rate)
+        seed = params.seed + member.fold
+        options = tree_options(params, int(kept.sum()), rate, len(member.features)) | {"seed": seed}
         if member.random:  # weaker trees, so each may say more
-            options |= {"extra_trees": True, "learning_rate": 1.5 * rate, "extra_seed": params.seed}
-        return fit_trees(rows, kept, member.features, options, params.trees)
+            options |= {"extra_trees": True, "learning_rate": 1.5 * rate, "extra_seed": seed}
+        own, drawn = thinned(rows, seed) if kept.sum() > MANY_ROWS else (rows, kept)
+        return fit_trees(own, kept & drawn, member.features, options, params.trees)
 
     with ThreadPoolExecutor(threads) as pool:
         models = tuple(pool.map(fitted, members))

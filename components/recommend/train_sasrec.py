@@ -40,6 +40,7 @@ from components.recommend.training import (
     process_group,
     train,
 )
+from components.text.encoder import torch_threads
 
 FloatArray = NDArray[np.float32]
 log = logging.getLogger(__name__)
@@ -399,18 +400,13 @@ def run(params: Params, layout: Layout) -> None:
         )  # fmt: skip
         return float(np.mean(scores))
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(section.threads)
-    try:
-        tail = fitted.last(section.max_events + 1)
-        with process_group() as rank:
-            recommender.fit(
-                tail.items, len(product_ids), text=text, steps=tail.steps, kinds=tail.kinds,
-                hours=tail.hours, validate=validate if sample["histories"] else None,
-                checkpoint=layout.var / "checkpoints" / "train_sasrec.safetensors",
-            )  # fmt: skip
-    finally:
-        torch.set_num_threads(threads)
+    tail = fitted.last(section.max_events + 1)
+    with torch_threads(section.threads), process_group() as rank:
+        recommender.fit(
+            tail.items, len(product_ids), text=text, steps=tail.steps, kinds=tail.kinds,
+            hours=tail.hours, validate=validate if sample["histories"] else None,
+            checkpoint=layout.var / "checkpoints" / "train_sasrec.safetensors",
+        )  # fmt: skip
     if rank:
         return
     inputs = {"events": sha256_of(layout.tables / "events.parquet")}

@@ -121,20 +121,32 @@ def sequences_of(
 Scorer = Callable[[slice], FloatArray]
 
 
-def head_of(
-    question: Question, score: Scorer, k: int, *, novel: bool = False
-) -> list[NDArray[np.int64]]:
-    """Rank the whole catalogue by a baseline's scores and return each visitor's first `k`."""
-    out: list[NDArray[np.int64]] = []
+@dataclass(frozen=True)
+class Answer:
+    """A model's rankings of one protocol: heads for all products and for novel ones."""
+
+    head: list[NDArray[np.int64]]
+    novel: list[NDArray[np.int64]]
+
+    def of(self, slice_: str) -> list[NDArray[np.int64]]:
+        """Return the ranking a slice is judged on."""
+        return self.novel if slice_ == "novel" else self.head
+
+
+def answer_of_scores(question: Question, score: Scorer, k: int) -> Answer:
+    """Rank the whole catalogue by a baseline's scores: all products, and those never bought."""
+    head: list[NDArray[np.int64]] = []
+    novel: list[NDArray[np.int64]] = []
     n = len(question.baskets)
     for start in range(0, n, BLOCK):
         part = slice(start, min(n, start + BLOCK))
+        scores = score(part)
         allowed: BoolArray = np.tile(question.state.rankable, (part.stop - start, 1))
-        if novel:
-            for row, own in enumerate(question.owned[part]):
-                allowed[row, list(own)] = False
-        out += list(ranked_indices(score(part), question.ties, k, allowed=allowed))
-    return out
+        head += list(ranked_indices(scores, question.ties, k, allowed=allowed))
+        for row, own in enumerate(question.owned[part]):
+            allowed[row, list(own)] = False
+        novel += list(ranked_indices(scores, question.ties, k, allowed=allowed))
+    return Answer(head, novel)
 
 
 def baselines(question: Question, cut: CutOffs) -> dict[str, Scorer]:
@@ -145,7 +157,8 @@ def baselines(question: Question, cut: CutOffs) -> dict[str, Scorer]:
     popularity = Popularity()
     popularity.counts = question.popularity.astype(np.float32)
     before = question.shop.log.before(cut.test_from_week)
-    everyone, steps, _ = sequences_of(before, len(question.shop.visitor_ids), 0)
+    ranked = before.take(question.state.rankable[before.group])
+    everyone, steps, _ = sequences_of(ranked, len(question.shop.visitor_ids), 0)
     knn = ItemKNN().fit(everyone, n, steps=steps)
     segments = SegmentPopularity().fit(everyone, n)
     return {
@@ -157,18 +170,6 @@ def baselines(question: Question, cut: CutOffs) -> dict[str, Scorer]:
         ),
         "item_knn": lambda part: knn.score(question.history[part], steps=question.steps[part]),
     }
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A model's rankings of one protocol: heads for all products and for novel ones."""
-
-    head: list[NDArray[np.int64]]
-    novel: list[NDArray[np.int64]]
-
-    def of(self, slice_: str) -> list[NDArray[np.int64]]:
-        """Return the ranking a slice is judged on."""
-        return self.novel if slice_ == "novel" else self.head
 
 
 def answer_of_ranker(

@@ -324,7 +324,7 @@ class TextEncoder(_Batched):
         """Return unit rows with gradients: the mean over real tokens, scaled to length 1."""
         import torch
 
-        states = self.hidden(ids, mask)  # (B, T, D)
+        states = self.hidden(ids, mask).float()  # (B, T, D)
         weight = mask.unsqueeze(-1).to(states.dtype)  # (B, T, 1)
         mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1.0)  # (B, D)
         return torch.nn.functional.normalize(mean, dim=-1)  # (B, D)

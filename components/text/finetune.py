@@ -40,6 +40,7 @@ from components.text.pairs import (
     popularity_of,
     product_pairs,
 )
+from components.text.precision import multiplying_in, resolved
 from components.text.pretrain import (
     ENCODER_FOLDER,
     PACKAGES,
@@ -204,7 +205,8 @@ class Batches:
         texts = [*lefts, *(catalogue.texts[place] for place in candidates)]
         unique = list(dict.fromkeys(texts))
         place = {text: index for index, text in enumerate(unique)}
-        vectors = encoder.embed([self.rows[text] for text in unique])  # (U, D)
+        with multiplying_in(params.precision):
+            vectors = encoder.embed([self.rows[text] for text in unique]).float()  # (U, D)
         left_rows = vectors[[place[text] for text in lefts]]  # (B, D)
         candidate_rows = vectors[[place[catalogue.texts[p]] for p in candidates]]  # (B + N, D)
         loss = info_nce(
@@ -438,6 +440,7 @@ def run(params: Params, layout: Layout) -> None:
         } | ({"+ contrastive": results["+ contrastive"]["choice"]} if settings.steps else {})
         notes["chosen"] = chosen
         notes["runtime"] = "fp32"
+        notes["precision"] = resolved(settings.precision)
         if settings.int8:
             choice = {**earlier, **results}[chosen]["choice"]
             vectors, notes["runtime"] = _gate_int8(

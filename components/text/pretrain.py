@@ -22,6 +22,7 @@ from components.data.parquet import read_table
 from components.text.encoder import OnnxEncoder, TextEncoder, padded, token_ids, torch_threads
 from components.text.losses import IGNORED, mask_tokens, next_token_targets
 from components.text.pairs import ProductWords, describe, recorded_pairs
+from components.text.precision import multiplying_in, resolved
 from components.text.tasks import (
     Tasks,
     build_tasks,
@@ -166,12 +167,14 @@ def train_tokens(
             )
         wanted = torch.from_numpy(place[np.where(targets == IGNORED, unseen, targets)])
         encoder.body.train(not alone)
-        with torch.set_grad_enabled(not alone):
-            states = encoder.hidden(torch.from_numpy(ids), torch.from_numpy(mask))
         chosen = wanted != IGNORED
         if not bool(chosen.any()):
             continue
-        loss = torch.nn.functional.cross_entropy(head(states[chosen]), wanted[chosen])
+        with multiplying_in(params.precision):
+            with torch.set_grad_enabled(not alone):
+                states = encoder.hidden(torch.from_numpy(ids), torch.from_numpy(mask))
+            guessed = head(states[chosen]).float()
+        loss = torch.nn.functional.cross_entropy(guessed, wanted[chosen])
         active = head_optimiser if alone else optimiser
         if not alone:
             share = rate_at(
@@ -303,6 +306,7 @@ def run(params: Params, layout: Layout) -> None:
             inputs=input_hashes(layout),
             packages=PACKAGES,
             metrics=metrics,
+            notes={"precision": resolved(params.pretrain.precision)},
         ) as folder,
     ):
         encoder, origin = first_encoder(params.pretrain, texts)

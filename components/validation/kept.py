@@ -12,6 +12,7 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import polars as pl
@@ -73,6 +74,7 @@ MAY_GO: Mapping[str, float] = {
 LOST = 0.0005
 
 
+@lru_cache(maxsize=400_000)  # a trial of many faults asks for the same values again and again
 def _hash(text: str, digits: int) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:digits]
 

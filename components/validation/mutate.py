@@ -7,7 +7,10 @@ what the suites say of the clean tables and of each real week on its own.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +27,7 @@ from components.contracts.params import (
 )
 from components.data import synthetic
 from components.data.parquet import write_table
+from components.validation.checks import Measure
 from components.validation.faults import CATALOGUE, Fault
 from components.validation.plain import PlainJudge
 from components.validation.profile import Profile, make_profile
@@ -31,6 +35,7 @@ from components.validation.suites import Outcome, read_folder, validate_tables
 
 REPORT_NAME = "p9_validation.json"
 SMALL_SHOP = SyntheticSource(visitors=120, products=144, weeks=12)
+WORKERS = 2
 FILE_STRENGTHS = (0.01, 0.5, 0.99)
 
 
@@ -85,13 +90,25 @@ def inject(
     before: Profile,
     params: ValidateParams,
     settings: MutateParams,
+    remembered: dict[Any, list[Measure]],
 ) -> list[dict[str, Any]]:
-    """Inject one fault at each of its strengths and judge the tables."""
+    """Inject one fault at each of its strengths and judge the tables.
+
+    Args:
+        fault: of the catalogue.
+        tables: clean.
+        before: their profile.
+        params: what blocks.
+        settings: seed and strengths.
+        remembered: what clean tables measured; see `compare`.
+    """
     rows = []
     for number, strength in list(enumerate(fault.strengths))[-(settings.strengths or 0) :]:
         random = np.random.default_rng([settings.seed, number])
         mutated = fault.apply(dict(tables), strength, random)
-        outcome = validate_tables(mutated, params, before=before, judge=PlainJudge())
+        outcome = validate_tables(
+            mutated, params, before=before, judge=PlainJudge(), remembered=remembered
+        )
         rows.append(verdict_on(fault.name, fault.group, fault.table, strength, fault.shop, outcome))
     return rows
 
@@ -126,10 +143,13 @@ def weeks_alone(
 ) -> list[dict[str, Any]]:
     """Judge each week's events as a batch of its own, against the profile of the whole."""
     out = []
+    remembered: dict[Any, list[Measure]] = {}
     for week in sorted(tables["events"]["week"].unique().to_list()):
         batch = dict(tables) | {"events": tables["events"].filter(pl.col("week") == week)}
         batch["exposures"] = tables["exposures"].filter(pl.col("week") <= week)
-        outcome = validate_tables(batch, params, before=before, history=False, judge=PlainJudge())
+        outcome = validate_tables(
+            batch, params, before=before, history=False, judge=PlainJudge(), remembered=remembered
+        )
         failed = failures(outcome)
         out.append(
             {
@@ -147,23 +167,73 @@ def weeks_alone(
     return out
 
 
+@dataclass(frozen=True)
+class Grounds:
+    """What faults are injected into: by shop its clean tables and their profile."""
+
+    params: Params
+    shops: Mapping[str, tuple[dict[str, pl.DataFrame], Profile]]
+    remembered: Mapping[str, dict[Any, list[Measure]]]
+
+    @classmethod
+    def of(cls, params: Params, tables: Path) -> "Grounds":
+        """Sample the accepted tables and make the small shop."""
+        whole, _ = read_folder(tables)
+        made, _ = synthetic.build(
+            IngestParams(source="synthetic", seed=params.mutate.seed, synthetic=SMALL_SHOP)
+        )
+        real = sample_visitors(whole, params.mutate.every_visitor)
+        shops = {
+            name: (held, make_profile(held, name))
+            for name, held in (("real", real), ("synthetic", made))
+        }
+        return cls(params, shops, {name: {} for name in shops})
+
+    def attempt(self, number: int) -> list[dict[str, Any]]:
+        """Inject a fault of the catalogue, by its number, at each strength."""
+        fault = CATALOGUE[number]
+        tables, before = self.shops[fault.shop]
+        if fault.table not in tables:
+            return []
+        return inject(
+            fault, tables, before, self.params.validate_, self.params.mutate,
+            self.remembered[fault.shop],
+        )  # fmt: skip
+
+
+_grounds: list[Grounds] = []  # of a worker process
+
+
+def _enter(params: Params, tables: Path) -> None:
+    _grounds[:] = [Grounds.of(params, tables)]
+
+
+def _attempt(number: int) -> list[dict[str, Any]]:
+    return _grounds[0].attempt(number)
+
+
 def run(params: Params, layout: Layout) -> None:
     """Write `reports/p9_validation.json`.
 
     Raises:
         TableError: there are no accepted tables yet.
     """
+    with ProcessPoolExecutor(
+        WORKERS, mp_context=get_context("spawn"), initializer=_enter,
+        initargs=(params, layout.tables),
+    ) as pool:  # fmt: skip
+        injected = [pool.submit(_attempt, number) for number in range(len(CATALOGUE))]
+        write_json(layout.reports / REPORT_NAME, _report(params, layout, injected))
+
+
+def _report(
+    params: Params, layout: Layout, injected: Sequence["Future[list[dict[str, Any]]]"]
+) -> dict[str, Any]:
     limits = params.validate_
-    whole, _ = read_folder(layout.tables)
-    real = sample_visitors(whole, params.mutate.every_visitor)
-    made, _ = synthetic.build(
-        IngestParams(source="synthetic", seed=params.mutate.seed, synthetic=SMALL_SHOP)
-    )
-    shops: dict[str, tuple[dict[str, pl.DataFrame], Profile]] = {}
+    shops = Grounds.of(params, layout.tables).shops
     clean = []
-    for name, tables in (("real", real), ("synthetic", made)):
-        shops[name] = (tables, make_profile(tables, name))
-        outcome = validate_tables(tables, limits, before=shops[name][1], judge=PlainJudge())
+    for name, (tables, before) in shops.items():
+        outcome = validate_tables(tables, limits, before=before, judge=PlainJudge())
         failed = failures(outcome)
         clean.append(
             {
@@ -173,14 +243,11 @@ def run(params: Params, layout: Layout) -> None:
                 "by": [*failed["block"], *failed["quarantine"], *failed["warn"]],
             }
         )
-    rows: list[dict[str, Any]] = []
-    for fault in CATALOGUE:
-        tables, before = shops[fault.shop]
-        if fault.table in tables:
-            rows += inject(fault, tables, before, limits, params.mutate)
-    rows += damaged_files(made, limits)
+    damaged = damaged_files(shops["synthetic"][0], limits)
+    whole, _ = read_folder(layout.tables)
     weeks = weeks_alone(whole, make_profile(whole), limits)
-    write_json(layout.reports / REPORT_NAME, summary(rows, clean, weeks, real, params.mutate.seed))
+    rows = [row for future in injected for row in future.result()] + damaged
+    return summary(rows, clean, weeks, shops["real"][0], params.mutate.seed)
 
 
 def summary(

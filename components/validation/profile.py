@@ -9,8 +9,9 @@ ratios and shares.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +206,7 @@ def compare(
     max_volume_change: float,
     history: bool = True,
     aside: Mapping[str, pl.DataFrame] | None = None,
+    remembered: dict[Any, list[Measure]] | None = None,
 ) -> dict[str, list[Measure]]:
     """Measure how far tables are from the last accepted version.
 
@@ -214,6 +216,8 @@ def compare(
         max_volume_change: allowed relative change of a table's rows.
         history: the new version holds the old one's weeks too; false for a batch of new events.
         aside: rows that the row checks have set aside; they are counted elsewhere.
+        remembered: what equal tables measured, kept from call to call with the same profile, for
+            trials that change one table at a time.
     Returns:
         Measures by table.
     """
@@ -234,7 +238,10 @@ def compare(
                 )
             )  # fmt: skip
         if frame is not None and rows:
-            measures += _compare_columns(name, frame, old["columns"], history)
+            measures += _once(
+                remembered, ("columns", name, history), (frame,),
+                partial(_compare_columns, name, frame, old["columns"], history),
+            )  # fmt: skip
         out[name] = measures
     if "products" in tables and before.get("categories"):
         out.setdefault("products", []).extend(_compare_categories(tables["products"], before))
@@ -245,17 +252,36 @@ def compare(
     for name, sample in before["kept"].items():
         frame = tables.get(name)
         if frame is not None and not frame.is_empty():
+            gone = (aside or {}).get(name)
+            whole = history or (name != "events" and name not in GROWING)
+            people = None if visitors is None else visitors.to_frame()
             out.setdefault(name, []).extend(
-                compare_sample(
-                    name,
-                    frame,
-                    sample,
-                    aside=(aside or {}).get(name),
-                    visitors=visitors,
-                    whole=history or (name != "events" and name not in GROWING),
+                _once(
+                    remembered, ("sample", name, whole), (frame, gone, people),
+                    partial(compare_sample, name, frame, sample, aside=gone, visitors=visitors,
+                            whole=whole),
                 )
-            )
+            )  # fmt: skip
     return out
+
+
+def _once(
+    remembered: dict[Any, list[Measure]] | None,
+    what: tuple[Any, ...],
+    frames: tuple[pl.DataFrame | None, ...],
+    work: Callable[[], list[Measure]],
+) -> list[Measure]:
+    """Return what `work` gives, or what it gave for equal frames before."""
+    if remembered is None:
+        return work()
+    contents = tuple(
+        "" if frame is None else hashlib.sha256(frame.hash_rows().to_numpy()).hexdigest()
+        for frame in frames
+    )
+    key = (*what, contents)
+    if key not in remembered:
+        remembered[key] = work()
+    return remembered[key]
 
 
 def is_batch(events: pl.DataFrame, before: Profile) -> bool:

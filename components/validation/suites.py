@@ -175,6 +175,7 @@ def validate_tables(
     unreadable: pl.DataFrame | None = None,
     problems: Mapping[str, str] | None = None,
     judge: Judge | None = None,
+    remembered: dict[Any, list[Measure]] | None = None,
 ) -> Outcome:
     """Judge all tables.
 
@@ -188,6 +189,7 @@ def validate_tables(
         unreadable: source rows that could not be read at all, with a reason.
         problems: tables that could not be read, with the message; each blocks.
         judge: who judges; Great Expectations unless told otherwise.
+        remembered: see `compare`.
     """
     outcome = Outcome()
     suites = judge or _Suites()
@@ -212,7 +214,7 @@ def validate_tables(
         _judge_rows(sound, params, suites, entries, outcome)
         if before is None and own_yardstick:
             before = make_profile(outcome.tables)
-        _judge_tables(outcome, params, suites, entries, before, history, unreadable)
+        _judge_tables(outcome, params, suites, entries, before, history, unreadable, remembered)
     outcome.report = _report(outcome, entries, unreadable)
     return outcome
 
@@ -280,6 +282,7 @@ def _judge_tables(
     before: Profile | None,
     history: bool,
     unreadable: pl.DataFrame | None,
+    remembered: dict[Any, list[Measure]] | None,
 ) -> None:
     distances: dict[str, list[Measure]] = {}
     if before is not None:
@@ -289,6 +292,7 @@ def _judge_tables(
             max_volume_change=params.max_volume_change,
             history=history,
             aside=outcome.quarantine,
+            remembered=remembered,
         )
     asked: dict[str, list[Measure]] = {}
     for name in ORDER:

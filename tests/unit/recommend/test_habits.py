@@ -150,8 +150,8 @@ def test_serving_features_are_those_of_training(tmp_path):
 def test_members_leave_out_different_visitors():
     members = members_of(FEATURES, split=True)
     assert {m.part for m in members} == {"own", "new"}
-    assert {m.fold for m in members} == {0, 1, 2}
-    assert [m.random for m in members] == [False, False, True, True, False, False]
+    assert {m.fold for m in members} == set(range(6))
+    assert [m.random for m in members] == [False, False, True, True] * 3
     assert len({m.features for m in members}) == 2
     assert members_of(FLOOR_FEATURES, split=False) == (Member("all", FLOOR_FEATURES, 0),)
 
@@ -161,13 +161,13 @@ def test_each_pair_is_scored_by_its_own_trees(tmp_path):
     params: TrainRankerParams = PARAMS
     rows = collect_rows(shop, 21, params, 1, 3)
     ranker = train(rows, params, split_from=1, threads=1)
-    assert ranker.parts == ("own", "new") * 3
+    assert ranker.parts == ("own", "new") * 6
     ranker.save(tmp_path)
     state = state_at(shop, 21, params, 1)
     baskets = first_baskets(shop.log, 21, 24, state.rankable, 3)
     ranking = rank_visitors(view_at(shop, state, baskets), state, Ranker.load(tmp_path))
     owned = ranking.candidates.owned
-    silent = replace(ranker, weights=(0.0, 1 / 3) * 3, _boosters=[])
+    silent = replace(ranker, weights=(0.0, 1 / 6) * 6, _boosters=[])
     other = rank_visitors(view_at(shop, state, baskets), state, silent)
     assert (other.score[owned] == 0).all()
     np.testing.assert_array_equal(other.score[~owned], ranking.score[~owned])

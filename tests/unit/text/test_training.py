@@ -10,6 +10,7 @@ from components.contracts.params import Params, PretrainParams, parse_params
 from components.text import finetune, packaged, pretrain, training
 from components.text.encoder import TextEncoder, token_ids
 from components.text.heads import CategoryHead
+from components.text.precision import resolved
 from components.text.ratings import RatingModel
 from components.text.vectors import load_encoder, product_vectors
 from tests.unit.text.test_tasks import _events, _products
@@ -106,6 +107,29 @@ def test_token_modelling_lowers_its_loss_and_a_causal_body_is_recognised():
     body = GPT2Model(GPT2Config(vocab_size=200, n_embd=16, n_layer=1, n_head=2))
     causal = TextEncoder(body.eval(), encoder.tokenizer, max_tokens=8)
     assert pretrain.is_causal(causal)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_precision_changes_the_products_alone(precision):
+    texts = [f"{a} {b}" for a in ("red", "green", "blue") for b in ("milk", "bread", "soap")] * 4
+    made = []
+    for chosen in ("float32", precision, precision):
+        params = PretrainParams(
+            **{**SMALL, "width": 32}, steps=12, head_steps=2, batch_size=12, precision=chosen
+        )  # fmt: skip
+        encoder, _ = training.first_encoder(params, texts)
+        losses = pretrain.train_tokens(encoder, texts, params, train_embeddings=True)
+        weights = {str(weight.dtype) for weight in encoder.body.state_dict().values()}
+        assert "torch.bfloat16" not in weights
+        made.append((losses, encoder.encode(["red milk"])))
+    assert made[1][0] == made[2][0]  # a repeated run takes the same steps
+    np.testing.assert_allclose(made[0][0], made[1][0], rtol=0.03)
+    np.testing.assert_allclose(made[0][1], made[1][1], atol=0.05)
+
+
+def test_auto_precision_is_one_of_the_two():
+    assert resolved("auto") in ("float32", "bfloat16")
+    assert resolved("float32") == "float32"
 
 
 def test_gradients_do_not_depend_on_the_buckets():

@@ -88,7 +88,7 @@ def test_conflicting_rows_of_one_key_are_all_set_aside(shop):
      "reviews_from_the_future", "optional_column_renamed", "target_copied_into_history"],
 )  # fmt: skip
 def test_faults_are_caught_at_their_full_strength(shop, profile, name):
-    rows = inject(by_name(name), shop, profile, LIMITS, MutateParams(seed=7))
+    rows = inject(by_name(name), shop, profile, LIMITS, MutateParams(seed=7), {})
     assert rows[-1]["caught"], rows[-1]
     assert rows[-1]["by"]
 
