@@ -8,8 +8,6 @@ Nothing is chosen here; everything was chosen on weeks before the test cut-off.
 
 import logging
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from components.contracts.artefacts import Layout, read_manifest, writing_artefa
 from components.contracts.params import Params
 from components.data.catalogue import Catalogue
 from components.data.split import CutOffs, read_cut_offs
+from components.data.workers import worker_processes
 from components.evaluate.binary import reliability
 from components.evaluate.report import write_report
 from components.recommend.engine import ARTEFACT as RANKER_ARTEFACT
@@ -181,7 +180,7 @@ def run(params: Params, layout: Layout) -> None:
         ArtefactError: a trained artefact is absent or altered.
     """
     # Two processes: the protocols share nothing but what they read, and P1 takes half of the time.
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+    with worker_processes(1) as pool:
         others = pool.submit(evaluate_cold_start, params, layout)
         evaluate_next_basket(read_shop(layout.tables), params, layout, read_cut_offs(layout))
         others.result()

@@ -8,9 +8,8 @@ what the suites say of the clean tables and of each real week on its own.
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from components.contracts.params import (
 )
 from components.data import synthetic
 from components.data.parquet import write_table
+from components.data.workers import worker_processes
 from components.validation.checks import Measure
 from components.validation.faults import CATALOGUE, Fault
 from components.validation.plain import PlainJudge
@@ -218,10 +218,7 @@ def run(params: Params, layout: Layout) -> None:
     Raises:
         TableError: there are no accepted tables yet.
     """
-    with ProcessPoolExecutor(
-        WORKERS, mp_context=get_context("spawn"), initializer=_enter,
-        initargs=(params, layout.tables),
-    ) as pool:  # fmt: skip
+    with worker_processes(WORKERS, _enter, (params, layout.tables)) as pool:
         injected = [pool.submit(_attempt, number) for number in range(len(CATALOGUE))]
         write_json(layout.reports / REPORT_NAME, _report(params, layout, injected))
 
