@@ -102,6 +102,7 @@ def visit(browser, shop_url):
         )
         contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(90_000)  # a page's first answer on busy cores takes its time
         page.on("console", lambda m: wrong.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda e: wrong.append(str(e)))
         page.on(
