@@ -99,6 +99,7 @@ def operations(shop: Shop) -> OperationsResponse:
         status="broken" if broken else "attention" if attention else "ok",
         advice=tuple(advice) or ("Nothing to do.",),
         model_version=health.model_version,
+        now=health.now,
         champion=champion,
         challenger=challenger,
         history=tuple(history),

@@ -325,8 +325,8 @@ class Client:
         return self._ask(LaunchStatus, "POST", path, StopRequest(reason=reason))
 
     def now(self) -> str:
-        """Return the shop's time, as the probe tells it."""
-        return str(self._send("GET", "/healthz").json().get("now", ""))
+        """Return the shop's time, as operations tell it."""
+        return self.operations().now
 
     def operations(self) -> OperationsResponse:
         """GET /v1/operations."""

@@ -513,6 +513,7 @@ class OperationsResponse(Message):
     status: Literal["ok", "attention", "broken"]
     advice: tuple[str, ...]
     model_version: str
+    now: str = Field(default="", description="the shop's time")
     champion: dict[str, Any] = Field(default_factory=dict)
     challenger: dict[str, Any] = Field(default_factory=dict)
     history: tuple[dict[str, Any], ...] = ()

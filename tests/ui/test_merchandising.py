@@ -122,6 +122,19 @@ def test_a_launch_is_planned_started_and_stopped(visit, service, width):
     assert service.launches().launches[0].state == "stopped"
 
 
+def test_a_campaign_is_run_and_ended(visit, service):
+    page = visit(path="/operations")
+    page.wait_for_selector("form[data-form=campaign_keep]")
+    fill(page, "campaign_keep", name="Spring", products="p34 p35", bid="0.30", budget="50")
+    page.wait_for_selector("[data-act=campaign_remove]")
+    kept = service.campaigns().campaigns[0].campaign
+    assert (kept.name, kept.product_ids, kept.bid_minor) == ("Spring", ("p34", "p35"), 30)
+    assert timedelta(0) <= kept.starts_at - END < timedelta(days=1)  # by the shop's clock
+    page.click("[data-act=campaign_remove]")
+    page.wait_for_function("!document.querySelector('[data-act=campaign_remove]')")
+    assert service.campaigns().campaigns == ()
+
+
 def test_a_rule_is_previewed_before_it_is_kept(visit, service):
     page = visit(path="/operations")
     page.wait_for_selector("form[data-form=rule_preview]")
