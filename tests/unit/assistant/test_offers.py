@@ -73,6 +73,11 @@ def test_asking_changes_nothing_and_a_yes_applies(words):
     assert again.state["orders"] == []
 
 
+@pytest.mark.parametrize("words", ["Which offers apply to me?", "which deals have you got?"])
+def test_asking_for_offers_is_no_comparison(words):
+    assert kinds(talk_with({})(words)) == ["promotions"]
+
+
 def test_words_choose_among_offers_and_a_code_nobody_knows_is_none():
     talk = talk_with({"p3": 1, "p5": 1})
     assert talk("use the lamp coupon").state["basket_offers"] == ["c2"]
