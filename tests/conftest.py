@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -54,16 +53,3 @@ def own_loggers_speak():
         ours = name.startswith(("components", "flows", "bentos", "ui"))
         if ours and isinstance(logger, logging.Logger):
             logger.disabled = False
-
-
-@pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
-    """A clone whose line a scheduled training ran on a real server and worker, and what was seen.
-
-    The tests of the deployments and those of the line look at the same run: it takes minutes.
-    """
-    from benchmarks.deployments import trial
-    from tests.pipeline.conftest import copy_checkout
-
-    checkout = copy_checkout(tmp_path_factory.mktemp("deployments"))
-    return checkout, trial(checkout.root, minutes=20)

@@ -9,20 +9,22 @@ from urllib.parse import unquote, urlparse
 import pytest
 import yaml
 
-from benchmarks.deployments import as_table
-from tests.pipeline.conftest import Checkout
+from benchmarks.deployments import as_table, trial
+from tests.pipeline.conftest import copy_checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
 
 @pytest.fixture(scope="module")
-def root(deployed: tuple[Checkout, dict[str, Any]]) -> Path:
-    return deployed[0].root
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    checkout = copy_checkout(tmp_path_factory.mktemp("deployments"))
+    checkout.set_params({"pretrain": {"steps": 5}, "finetune": {"steps": 5}})
+    return checkout.root
 
 
 @pytest.fixture(scope="module")
-def seen(deployed: tuple[Checkout, dict[str, Any]]) -> dict[str, Any]:
-    return deployed[1]
+def seen(root: Path) -> dict[str, Any]:
+    return trial(root, minutes=20)
 
 
 def run_of(seen: dict[str, Any], flow: str, by: str) -> dict[str, Any]:

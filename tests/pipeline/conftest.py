@@ -1,4 +1,4 @@
-"""A temporary clone of the checkout on the synthetic shop; its line is run once for all tests."""
+"""A temporary clone of the checkout on the synthetic shop, with the whole line run once."""
 
 import os
 import shutil
@@ -95,6 +95,8 @@ def copy_checkout(target: Path) -> Checkout:
 
 
 @pytest.fixture(scope="session")
-def checkout(deployed: tuple[Checkout, dict[str, object]]) -> Checkout:
-    """The line, run once from raw data to reports: by the scheduled training of the trial."""
-    return deployed[0]
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The line, run once from raw data to reports."""
+    made = copy_checkout(tmp_path_factory.mktemp("checkout"))
+    made.run("dvc", "repro")
+    return made
