@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 from prefect import task
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 from prefect.concurrency.sync import concurrency
 from prefect.logging import get_run_logger
 
@@ -31,6 +32,7 @@ BUSY_DELAYS: list[float] = [2, 5, 10, 20, 30, 60, 120, 240, 480, 600]
 BUSY = re.compile(
     r"is busy, it is being blocked by|Unable to acquire lock|is locked", re.IGNORECASE
 )
+SLOT_SECONDS = 60.0
 LAST_LINES = 12
 
 
@@ -77,7 +79,11 @@ def repro(targets: tuple[str, ...] = (), *, pull: bool = False, force: bool = Fa
     """
     logger = get_run_logger()
     ensure_limit()
-    with concurrency(LIMIT, occupy=1):
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(concurrency(LIMIT, occupy=1, timeout_seconds=SLOT_SECONDS))
+        except TimeoutError as error:
+            raise PipelineBusyError("another run of the pipeline holds its limit.") from error
         for note in clear_leftovers(ROOT):
             logger.warning(note)
         options = [*(["--pull"] if pull else []), *(["--force"] if force else [])]
@@ -85,9 +91,29 @@ def repro(targets: tuple[str, ...] = (), *, pull: bool = False, force: bool = Fa
 
 
 def ensure_limit() -> None:
-    """Make the global limit of one `dvc repro` at a time, if the server has none yet."""
+    """Make the global limit of one `dvc repro` at a time, and free it of a run that was killed.
+
+    A server that was killed with its run forgets the lease but not the slot, which would then be
+    held for ever. Where two runs pass here at once, DVC's own lock still lets one wait.
+    """
     with get_client(sync_client=True) as client:
         client.upsert_global_concurrency_limit_by_name(LIMIT, 1)
+        if not is_running(ROOT):
+            client.update_global_concurrency_limit(
+                LIMIT, GlobalConcurrencyLimitUpdate(active_slots=0)
+            )
+
+
+def is_running(root: Path) -> bool:
+    """Tell whether a `dvc repro` of this checkout runs."""
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()[:5]
+            if "repro" in words and Path(process.cwd()) == root:
+                return True
+        except psutil.Error:
+            continue
+    return False
 
 
 def run_repro(root: Path, arguments: list[str], tell: Callable[[str], object]) -> list[str]:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
 from flows import dvc_tasks
 from flows.dvc_tasks import (
@@ -55,6 +57,16 @@ def test_a_persons_own_repro_at_the_same_time_is_waited_for(project):
     assert pipeline() == []
     assert own.wait() == 0
     assert (project / "numbers.txt").read_text() == "1"
+
+
+@pytest.mark.slow
+def test_a_slot_that_a_killed_run_held_is_free_again(project):
+    assert pipeline() == ["numbers"]
+    with get_client(sync_client=True) as client:
+        taken = GlobalConcurrencyLimitUpdate(active_slots=1)
+        client.update_global_concurrency_limit(dvc_tasks.LIMIT, taken)
+    (project / "make.py").write_text("open('numbers.txt', 'w').write('4')\n")
+    assert pipeline() == ["numbers"]
 
 
 def fake_dvc(folder: Path, body: str, monkeypatch) -> None:
