@@ -142,6 +142,9 @@ def test_a_killed_worker_comes_back(served):
     os.kill(worker.pid, signal.SIGKILL)
     time.sleep(1)
     served.wait()
+    with client(served) as http:
+        assert http.get("/readyz").status_code == 200
+    assert not worker.is_running()
 
 
 def test_a_worker_leaves_with_its_supervisor(releases, tmp_path):

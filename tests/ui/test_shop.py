@@ -156,6 +156,7 @@ def test_an_empty_result_shows_the_way_out(visit):
     page.fill("#sw-query", "zzqx")
     page.press("#sw-query", "Enter")
     page.wait_for_selector(".sw-empty .sw-lead, .sw-hint")
+    assert page.inner_text(".sw-empty .sw-lead, .sw-hint").strip()
 
 
 def test_the_operations_page_says_what_serves(visit):
