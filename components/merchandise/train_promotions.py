@@ -11,7 +11,7 @@ that ran across the cut-off is tested on what was redeemed after it alone. Nothi
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -487,12 +487,27 @@ def run(params: Params, layout: Layout) -> None:
     """
     settings = params.train_promotions
     shop = read_shop(layout.tables)
+    valid_week, test_week = cut_weeks(shop, settings)
+    with ThreadPoolExecutor(1) as pool:  # sponsored places need their own model of the same weeks
+        clicking = pool.submit(
+            pctr.train, shop, layout.tables, valid_week=valid_week, test_week=test_week,
+            seed=settings.seed,
+        )  # fmt: skip
+        _train_redemptions(params, layout, shop, valid_week, test_week, clicking.result)
+
+
+def _train_redemptions(
+    params: Params,
+    layout: Layout,
+    shop: ShopData,
+    valid_week: int,
+    test_week: int,
+    clicking: Callable[[], tuple[pctr.ClickModel | None, dict[str, Any]]],
+) -> None:
+    """Train the models of redemption and habit, judge them, and write artefact and report."""
+    settings = params.train_promotions
     deals = read_deals(layout, shop)
     describer = Describer(shop, deals)
-    valid_week, test_week = cut_weeks(shop, settings)
-    clicks, click_report = pctr.train(
-        shop, layout.tables, valid_week=valid_week, test_week=test_week, seed=settings.seed
-    )
     valid_day, test_day = week_day(shop, valid_week), week_day(shop, test_week)
     end_day = int(shop.log.day.max()) + 1
     early = blocks_of(describer, start_from=0, start_before=valid_day, until=valid_day)
@@ -511,6 +526,7 @@ def run(params: Params, layout: Layout) -> None:
                  for part in (early, late))  # fmt: skip
     if not enough:
         log.warning("train_promotions: too few redemptions to learn from; offers keep their order")
+        clicks, click_report = clicking()
         write_report(layout.reports / REPORT, n=0, rows=[], pctr=click_report, **head)
         write_plot(layout, [])
         with writing_artefact(
@@ -556,6 +572,8 @@ def run(params: Params, layout: Layout) -> None:
     if habit_test:
         joined = join(habit_test)
         habit_bins = reliability(habit.probability(joined.features), joined.label)
+    uplift = uplift_rows(describer, layout, params)
+    clicks, click_report = clicking()
     document = write_report(
         layout.reports / REPORT,
         n=len(np.unique(test.visitor)),
@@ -571,7 +589,7 @@ def run(params: Params, layout: Layout) -> None:
             "bins": habit_bins,
             "relative_error": calibration_error(habit_bins) if habit_bins else None,
         },
-        uplift=uplift_rows(describer, layout, params),
+        uplift=uplift,
         pctr=click_report,
         **head,
     )

@@ -8,6 +8,7 @@ Nothing is chosen here; everything was chosen on weeks before the test cut-off.
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,6 +30,7 @@ from components.recommend.train_ranker import FLOOR_FOLDER, bought_among
 from components.stages.cold_products import evaluate_cold_products
 from components.stages.next_basket import (
     Answer,
+    Heads,
     Question,
     answer_of_ranker,
     answer_of_scores,
@@ -102,9 +104,9 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
     answers: dict[str, Answer] = {}
     for name, score in baselines(question, cut).items():
         answers[name] = answer_of_scores(question, score, k)
-    floor = folder / FLOOR_FOLDER
-    if floor.is_dir():
-        answers["floor"], _, _ = answer_of_ranker(question, Ranker.load(floor), k)
+    # The floor's trees rank the same candidates: what it lacks is features.
+    floor = Ranker.load(folder / FLOOR_FOLDER) if (folder / FLOOR_FOLDER).is_dir() else None
+    floor_heads = Heads(question, k)
     extra = sequence_scores(shop, question, layout, cut)
     catalogue = Catalogue.load(layout.artefacts).products
     listed = [catalogue.get(product_id) for product_id in shop.columns.product_ids]
@@ -113,10 +115,15 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
     def watch(baskets: Baskets, ranking: Ranking) -> None:
         pools.add(len(baskets), ranking)
         chances.add(ranking.probability, bought_among(ranking.candidates, baskets, shop.n_products))
+        if floor is not None and ranking.features is not None:
+            score = floor.score(ranking.features, threads=2)
+            floor_heads.add(len(baskets), replace(ranking, score=score))
 
     answers[SHIPPED], deep, recall = answer_of_ranker(
         question, Ranker.load(folder), k, extra=extra, watch=watch
     )
+    if floor is not None:
+        answers["floor"] = floor_heads.answer()
     head = {
         "dataset": f"{params.ingest.source}; {int(state.rankable.sum())} products with at least "
         f"{params.split.min_purchases} purchase lines before the cut-off",

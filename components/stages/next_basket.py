@@ -172,6 +172,31 @@ def baselines(question: Question, cut: CutOffs) -> dict[str, Scorer]:
     }
 
 
+class Heads:
+    """Heads of a ranker's lists, block after block; see `Answer`."""
+
+    def __init__(self, question: Question, k: int) -> None:
+        """Begin with none."""
+        self._question, self._k = question, k
+        self._head: list[NDArray[np.int64]] = []
+        self._novel: list[NDArray[np.int64]] = []
+
+    def add(
+        self, size: int, ranking: Ranking
+    ) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
+        """Keep the heads of a block of `size` visitors; returns whole lists and novel heads."""
+        ties = self._question.ties
+        whole = top_products(ranking, size, self._question.shop.n_products, ties)
+        new = top_products(ranking, size, self._k, ties, owned=False)
+        self._head += [products[: self._k] for products in whole]
+        self._novel += new
+        return whole, new
+
+    def answer(self) -> Answer:
+        """Return what was kept."""
+        return Answer(self._head, self._novel)
+
+
 def answer_of_ranker(
     question: Question,
     ranker: Ranker,
@@ -189,15 +214,14 @@ def answer_of_ranker(
         k: depth of the heads.
         extra: further generators' scores of a block of visitors.
         threads: of the trees.
-        watch: called with each block's baskets and scored candidates, in order.
+        watch: called with each block's baskets and scored candidates with their features, in order.
 
     Returns:
         The answer, each visitor's full ranking as deep as ten novel products, and the recall of
         each generator's candidates.
     """
     deep: list[NDArray[np.int64]] = []
-    head: list[NDArray[np.int64]] = []
-    novel: list[NDArray[np.int64]] = []
+    heads = Heads(question, k)
     recalls: list[tuple[int, dict[str, float]]] = []
     n = len(question.baskets)
     for start in range(0, n, BLOCK):
@@ -206,15 +230,12 @@ def answer_of_ranker(
         view = view_at(question.shop, question.state, block)
         ranking = rank_visitors(
             view, question.state, ranker, threads=threads,
-            extra=extra(part) if extra is not None else None,
+            extra=extra(part) if extra is not None else None, keep_features=watch is not None,
         )  # fmt: skip
         if watch is not None:
             watch(block, ranking)
         size = len(block)
-        whole = top_products(ranking, size, question.shop.n_products, question.ties)
-        head += [products[:k] for products in whole]
-        new = top_products(ranking, size, k, question.ties, owned=False)
-        novel += new
+        whole, new = heads.add(size, ranking)
         for products, last in zip(whole, new, strict=True):
             depth = int(np.flatnonzero(products == last[-1])[0]) + 1 if len(last) else k
             deep.append(products[: max(depth, 2 * k)])
@@ -225,7 +246,7 @@ def answer_of_ranker(
         name: sum(size * found.get(name, 0.0) for size, found in recalls) / max(n, 1)
         for name in names
     }
-    return Answer(head, novel), deep, recall
+    return heads.answer(), deep, recall
 
 
 def measured(

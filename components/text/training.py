@@ -77,7 +77,8 @@ def layers_of(body: Any) -> Any:
 def freeze(encoder: TextEncoder, *, embeddings: bool, layers: int) -> None:
     """Make a body trainable but for its token embeddings (on demand) and its lowest `layers`.
 
-    What stays fixed costs no backward pass, and a short training cannot spoil it.
+    What stays fixed costs no backward pass, and a short training cannot spoil it. Fixed blocks drop
+    nothing: noise there teaches nothing, and drawing it costs as much as the block.
     """
     for parameter in encoder.body.parameters():
         parameter.requires_grad_(True)
@@ -88,6 +89,7 @@ def freeze(encoder: TextEncoder, *, embeddings: bool, layers: int) -> None:
     for block in list(layers_of(encoder.body))[:layers]:
         for parameter in block.parameters():
             parameter.requires_grad_(False)
+        set_dropout(block, 0.0)
 
 
 def optimiser_of(
@@ -102,7 +104,7 @@ def optimiser_of(
         {"params": [p for p in unique if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in unique if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=learning_rate)
+    return torch.optim.AdamW(groups, lr=learning_rate, fused=True)
 
 
 def rate_at(step: int, steps: int, warmup_share: float) -> float:

@@ -1,4 +1,4 @@
-"""dvc.yaml, the sections of params.yaml and the command's stage table tell one story."""
+"""The stages of both dvc.yaml files, the sections of params.yaml and the command tell one story."""
 
 import importlib
 import inspect
@@ -12,7 +12,9 @@ from components.cli import STAGES
 from components.contracts.params import Params, load_params
 
 ROOT = Path(__file__).parents[2]
-DVC = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+FILES = ("dvc.yaml", "benchmarks/dvc.yaml")
+BY_FILE = {name: yaml.safe_load((ROOT / name).read_text())["stages"] for name in FILES}
+DVC = {name: stage for stages in BY_FILE.values() for name, stage in stages.items()}
 SECTIONS = {field.alias or name for name, field in Params.model_fields.items()}
 NOT_STAGES = {"serve", "promote"}
 
@@ -34,6 +36,19 @@ def test_params_file_has_every_section_and_key():
     dumped = load_params(ROOT / "params.yaml").model_dump(by_alias=True)
     for section, values in dumped.items():
         assert set(written[section]) == set(values), section
+
+
+def test_nothing_of_the_pipeline_reads_what_a_benchmark_made():
+    made = {
+        path
+        for stage in BY_FILE["benchmarks/dvc.yaml"].values()
+        for kind in ("outs", "metrics", "plots")
+        for out in stage.get(kind, [])
+        for path in (out if isinstance(out, dict) else [out])
+    }
+    assert made
+    read = {dep for stage in BY_FILE["dvc.yaml"].values() for dep in stage["deps"]}
+    assert not made & read
 
 
 @pytest.mark.parametrize("name", STAGES)
