@@ -1,8 +1,9 @@
 """`shelfwise merchandise`: plan a launch, export a segment, score offers, read rules and campaigns.
 
-In: the artefacts and the state of the checkout, without a running service. Out: a table or JSON.
-Nothing is kept: what acts (rules, campaigns, starting a launch) goes through the service, which
-audits it. Every stage starts through the same command, so what only one command needs is imported
+In: the artefacts and the state of the checkout, without a running service; `allocate` and `fill` ask
+the running one, since they need its clock, its stock and who has been forgotten. Out: a table or
+JSON. Nothing is kept: what acts (rules, campaigns, starting a launch) goes through the service,
+which audits it. Every stage starts through the same command, so what only one command needs is imported
 inside it.
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -118,7 +119,7 @@ def goes_with(
     product: Annotated[str, typer.Argument(help="Product id, as in the catalogue.")],
     limit: Annotated[int, typer.Option(help="Products at most.")] = 6,
 ) -> None:
-    """Say what goes with a product, as JSON lines."""
+    """List what goes with a product, by how much more often than chance."""
     from components.data.catalogue import Catalogue
     from components.merchandise.bundles import Bundles
 
@@ -130,14 +131,14 @@ def goes_with(
         raise UnknownProductError(f"no product {product!r} among those with sales.")
     catalogue = Catalogue.load(_artefacts())
     rows = bundles.complements.of(place)
+    table = Table("product", "title", "lift")
     for other, lift in zip(
         bundles.complements.other[rows][:limit], bundles.complements.lift[rows], strict=False
     ):
         name = bundles.product_ids[int(other)]
-        line = {"product_id": name, "lift": round(float(lift), 3)}
-        if name in catalogue.products:
-            line["title"] = catalogue.products[name].title
-        out.print_json(json.dumps(line))
+        known = catalogue.products.get(name)
+        table.add_row(name, known.title if known else "", f"{float(lift):.2f}")
+    out.print(table)
 
 
 @app.command()
@@ -225,6 +226,87 @@ def rules() -> None:
             out.print(
                 f"{str(line['at'])[:16]}  {line['actor']}  {line['action']}  {line['subject']}"
             )
+
+
+@app.command()
+def allocate(
+    budget: Annotated[
+        int | None, typer.Option(help="Most that may be given away, in minor units (cents).")
+    ] = None,
+    each: Annotated[int, typer.Option(help="Offers a visitor may get, 1 to 20.")] = 3,
+    goal: Annotated[str, typer.Option(help="uplift or redemptions.")] = "uplift",
+    to: Annotated[Path | None, typer.Option("--out", help="Write who gets what as CSV.")] = None,
+) -> None:
+    """Choose who should get which offer under the caps, by the running service; nothing is sent."""
+    found = _asked(
+        "/v1/promotions/allocate",
+        {"budget_minor": budget, "max_per_visitor": each, "goal": goal},
+    )
+    out.print(
+        f"{len(found['allotments'])} of {found['pairs_considered']} pairs, {found['status']} "
+        f"(gap {found['optimality_gap']:.2%})"
+    )
+    out.print(
+        f"expected: {found['expected_redemptions']:.1f} redemptions, uplift "
+        f"{found['expected_uplift']:.1f}, cost {found['expected_cost_minor'] / 100:.2f}"
+    )
+    if to is not None:
+        names = ("visitor_id", "promotion_id", "redeem_probability", "uplift")
+        rows = [",".join(str(one[name]) for name in names) for one in found["allotments"]]
+        to.write_text("\n".join([",".join(names), *rows]) + "\n", encoding="utf-8")
+
+
+@app.command()
+def fill(
+    budget: Annotated[int, typer.Argument(help="Budget in minor units (cents).")],
+    visitor: Annotated[str | None, typer.Option(help="For whom; anybody if absent.")] = None,
+    occasion: Annotated[str | None, typer.Option(help="What it is for, in words.")] = None,
+    lines: Annotated[int, typer.Option(help="Products at most, 1 to 50.")] = 10,
+) -> None:
+    """Fill a basket within a budget, by the running service."""
+    found = _asked(
+        "/v1/basket/fill",
+        {"budget_minor": budget, "visitor_id": visitor, "occasion": occasion, "lines": lines},
+    )
+    if not found["products"]:
+        out.print(f"empty: {found['reason']}")
+        return
+    table = Table("product", "title", "price")
+    for one in found["products"]:
+        price = one["price_minor"]
+        table.add_row(one["product_id"], one["title"], f"{price / 100:.2f}")
+    out.print(table)
+    proven = "the best there is" if found["is_optimal"] else "the best found in time"
+    out.print(f"{found['cost_minor'] / 100:.2f} of {budget / 100:.2f}, {proven}")
+
+
+def _asked(path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Post to the running service and return its answer.
+
+    Raises:
+        ServiceError: nobody answers, or it refuses; the message says why.
+    """
+    import httpx
+
+    port = os.environ.get("SHELFWISE_API_PORT", "3000")
+    url = os.environ.get("SHELFWISE_API_URL", f"http://127.0.0.1:{port}").rstrip("/")
+    key = os.environ.get("SHELFWISE_KEY")
+    try:
+        answer = httpx.post(
+            url + path,
+            json={name: value for name, value in body.items() if value is not None},
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            timeout=180.0,
+        )
+        found = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise ServiceError(
+            f"{url}: no answer ({error}). Start the service with `shelfwise run`, or name another "
+            "by SHELFWISE_API_URL."
+        ) from error
+    if answer.is_error:
+        raise ServiceError(f"{url}{path}: {found.get('detail') or found.get('title')}")
+    return found
 
 
 @contextmanager

@@ -326,6 +326,27 @@ def test_goes_with_and_a_filled_basket(api):
     assert breakfast["products"]
 
 
+def test_the_command_fills_a_basket_by_the_service(api, monkeypatch):
+    import httpx
+    from typer.testing import CliRunner
+
+    from components.merchandise.commands import app
+
+    def through(url, *, json, headers, timeout):
+        return api.post(url.removeprefix("http://shop"), json=json, headers=headers)
+
+    monkeypatch.setenv("SHELFWISE_API_URL", "http://shop")
+    monkeypatch.setattr(httpx, "post", through)
+    made = CliRunner().invoke(app, ["fill", "1500", "--lines", "3"], env={"COLUMNS": "200"})
+    assert made.exit_code == 0, made.output
+    told = ok(api.post("/v1/basket/fill", json={"budget_minor": 1500, "lines": 3}))
+    assert all(p["product_id"] in made.output for p in told["products"])
+    assert f"{told['cost_minor'] / 100:.2f} of 15.00, the best there is" in made.output
+    assert "empty: " in CliRunner().invoke(app, ["fill", "5"]).output
+    refused = CliRunner().invoke(app, ["allocate"])
+    assert "no model of redemptions" in str(refused.exception)
+
+
 def test_the_feed_shows_what_others_say_and_names_nobody(api, shop):
     found = ok(api.get("/v1/feed", params={"visitor_id": "zoe"}))["reviews"]
     assert {r["product_id"] for r in found} == {"p08", "p10", "p02"}  # p39 is not sold

@@ -49,15 +49,21 @@ def test_segments_are_listed_and_exported(checkout, monkeypatch, tmp_path):
     assert path.read_text().splitlines() == ["visitor_id,segment", "ann,0", "bob,1"]
 
 
-def test_companions_come_as_json_lines(checkout, monkeypatch):
+def test_companions_are_listed(checkout, monkeypatch):
     made = run(checkout, monkeypatch, "goes-with", "p00", "--limit", "1")
     assert made.exit_code == 0, made.output
-    assert json.loads(made.output) == {
-        "product_id": "p04",
-        "lift": 3.0,
-        "title": "Ground coffee, 12 oz",
-    }
-    assert run(checkout, monkeypatch, "goes-with", "p01").output.strip() == ""
+    assert "p04" in made.output
+    assert "Ground coffee, 12 oz" in made.output
+    assert "3.00" in made.output
+    assert "p06" not in made.output
+
+
+@pytest.mark.parametrize("words", [("allocate",), ("fill", "1000")])
+def test_without_a_service_the_commands_that_ask_it_say_so(checkout, monkeypatch, words):
+    monkeypatch.setenv("SHELFWISE_API_URL", "http://127.0.0.1:9")
+    made = run(checkout, monkeypatch, *words)
+    assert isinstance(made.exception, ShelfwiseError)
+    assert "shelfwise run" in str(made.exception)
 
 
 def test_campaigns_and_rules_are_read_from_the_state(checkout, monkeypatch):
