@@ -1,10 +1,10 @@
-"""`shelfwise merchandise`: plan a launch, export a segment, score offers, read rules and campaigns.
+"""`shelfwise merchandise`: launches, segments, offers, baskets, rules and campaigns.
 
-In: the artefacts and the state of the checkout, without a running service; `allocate` and `fill` ask
-the running one, since they need its clock, its stock and who has been forgotten. Out: a table or
-JSON. Nothing is kept: what acts (rules, campaigns, starting a launch) goes through the service,
-which audits it. Every stage starts through the same command, so what only one command needs is imported
-inside it.
+In: the artefacts and the state of the checkout, without a running service; `allocate` and `fill`
+ask the running one, since they need its clock, its stock and who has been forgotten. Out: a table
+or JSON. Nothing is kept: what acts (rules, campaigns, starting a launch) goes through the service,
+which audits it. Every stage starts through the same command, so what only one command needs is
+imported inside it.
 """
 
 import json

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 HEAD = 10
 DROP = 5
+LEAST_PULL = 0.05  # of a session on a product; less is noise of likeness
 EPOCH = date(1970, 1, 1)
 
 
@@ -42,7 +43,7 @@ def describe(
     own = own_reason(engine, scores, item)
     if own is not None:
         reasons.append(own)
-    if scores.session_weight[item] > 0.05:
+    if is_moved_by_session(scores, item):
         lead = session_lead(engine, snapshot, session, item)
         if lead is not None:
             reasons.append(lead)
@@ -89,6 +90,19 @@ def evidence_ids(engine: "RecommendEngine", scores: "Scores", rows: IntArray) ->
     order = rows[np.argsort(-log.day[rows], kind="stable")]
     ids = engine.product_ids
     return tuple(f"{scores.visitor_id}:{log.day[r]}:{ids[log.group[r]]}" for r in order)
+
+
+def is_moved_by_session(scores: "Scores", item: int) -> bool:
+    """Tell whether a product stands where it does for the session: it rose enough.
+
+    A product that half the shop buys is pulled by any session and stood in front before. Enough is
+    `DROP` places, or one more than now stand before it.
+    """
+    if scores.session_weight[item] <= LEAST_PULL:
+        return False
+    ahead = int((scores.log_odds > scores.log_odds[item]).sum())
+    ahead_before = int((scores.before_session > scores.before_session[item]).sum())
+    return ahead_before - ahead >= min(DROP, ahead + 1)
 
 
 def session_lead(

@@ -66,6 +66,30 @@ def test_a_click_changes_the_next_answer_for_a_stranger():
     assert after.products[0].reasons[0].kind == "session"
 
 
+def test_what_stood_in_front_before_is_not_said_to_come_from_the_session():
+    one = engine()
+    clicks = [event(Click, "p02")]
+    before = one.recommend("stranger", [], now=NOW, limit=20)
+    after = one.recommend("stranger", clicks, now=NOW, limit=20)
+    was = {name: place for place, name in enumerate(ids(before))}
+    told = {p.product_id: p.reasons[0].kind for p in after.products}
+    assert "session" in told.values()
+    for place, name in enumerate(ids(after)):
+        if was.get(name, 99) <= place:
+            assert told[name] != "session", name
+
+
+def test_a_session_speaks_louder_the_less_is_known_of_the_visitor():
+    one, snapshot = engine(), engine()._snapshot
+    session = read_session([event(Click, "p02")], NOW)
+    pull = {}
+    for visitor in ("stranger", "v01"):
+        scores = one.scores(visitor, session, NOW)
+        moved = scores.log_odds - scores.before_session
+        pull[visitor] = float(moved[snapshot.index["p06"]])
+    assert pull["stranger"] > pull["v01"] > 0
+
+
 def test_order_doubles_zones_and_late_arrivals_do_not_matter():
     one = engine()
     far = timezone(timedelta(hours=9))
