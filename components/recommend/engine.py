@@ -990,12 +990,15 @@ class RecommendEngine:
     ) -> FloatArray:
         """Return how much each product suits the visitor, in [0, 1]; 0 for an unknown product.
 
-        The chance of a purchase, compared with a chance of one in fifty: 0.5 means just that.
+        The chance of a purchase, compared with a chance of one in fifty: 0.5 means just that. The
+        session counts for anybody as it does for a known visitor: what is asked about has been
+        chosen by other means, so no popularity must be outweighed.
         """
         snapshot = self._snapshot
         scores = self.scores(visitor_id, read_session(recent, now), now)
         places = np.array([snapshot.index.get(p, -1) for p in product_ids], dtype=np.int64)
-        chance = sigmoid(scores.log_odds)[np.maximum(places, 0)]
+        odds = scores.before_session + np.float32(SESSION_WEIGHT) * scores.session_weight
+        chance = sigmoid(odds)[np.maximum(places, 0)]
         return np.where(places >= 0, chance / (chance + 0.02), 0.0).astype(np.float32)
 
     def explain(
