@@ -118,7 +118,7 @@ def half_lost(events: pl.DataFrame, products: pl.DataFrame, rng: np.random.Gener
 
 
 def category_lost(events: pl.DataFrame, products: pl.DataFrame, rng: np.random.Generator) -> Tables:
-    """The fifth largest category is missing altogether."""
+    """The fifth largest category is missing altogether; the smallest where there are fewer."""
     named = events.join(category_of(products), on="product_id", how="left")
     order = (
         named["category"]
@@ -126,7 +126,8 @@ def category_lost(events: pl.DataFrame, products: pl.DataFrame, rng: np.random.G
         .value_counts(name="n")
         .sort(["n", "category"], descending=[True, False])
     )
-    return events.filter(named["category"].fill_null("") != order["category"][4]), products
+    gone = order["category"].head(5).tail(1).to_list()
+    return events.filter(~named["category"].fill_null("").is_in(gone)), products
 
 
 def other_categories(

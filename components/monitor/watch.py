@@ -258,10 +258,18 @@ def try_shift(
     thresholds: Thresholds,
     tables: Tables,
     seed: int,
-) -> Decision:
-    """Apply a shift to one week and judge it."""
+) -> Decision | None:
+    """Apply a shift to one week and judge it.
+
+    Returns:
+        None where there is nothing to judge: a shop of one category, or of ratings without prices,
+        cannot have every shift, so that all or none of its events are touched.
+    """
     generator = np.random.default_rng(seed)
     events, products = shift.apply(tables.events[view.week], tables.products, generator)
+    is_same = events.equals(tables.events[view.week]) and products.equals(tables.products)
+    if events.is_empty() or (is_same and shift.serve is None):
+        return None
     served = shift.serve(view.served, generator) if shift.serve else view.served
     profile = view_profile(tables, events, products, view.context, served, view.week)
     return decide(profile, reference, thresholds, season=view.season)
@@ -286,9 +294,12 @@ def prove(year: Year, tables: Tables, params: MonitorParams) -> list[dict[str, A
             thresholds = calibrate(year.samples, rate=params.false_alarm_rate, without=week)
             reference = year.references[week]
             view = year.views[week]
-            decisions.append(
-                try_shift(shift, view, reference, thresholds, tables, params.seed + week)
-            )
+            decided = try_shift(shift, view, reference, thresholds, tables, params.seed + week)
+            if decided is not None:
+                decisions.append(decided)
+        if not decisions:
+            log.info("monitor: the shift %s cannot happen here; left out", shift.name)
+            continue
         detected = sum(d.diagnosis != "no drift" for d in decisions)
         right = sum(d.remedy in shift.right for d in decisions)
         first = decisions[0]

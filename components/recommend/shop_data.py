@@ -133,6 +133,23 @@ def first_baskets(
     )
 
 
+def least_basket(log: Log, rankable: BoolArray, min_basket: int) -> int:
+    """Return how many distinct products a basket to predict must have.
+
+    That is `min_basket`, or the size of the largest basket there is if all are smaller: reviews,
+    for instance, come one at a time.
+    """
+    rows = rankable[log.group]
+    sizes = (
+        pl.DataFrame(
+            {"visitor": log.visitor[rows], "day": log.day[rows], "product": log.group[rows]}
+        )
+        .group_by("visitor", "day")
+        .agg(pl.col("product").n_unique())["product"]
+    )
+    return min(min_basket, int(sizes.max() or 1))  # pyright: ignore[reportArgumentType]
+
+
 def view_at(shop: ShopData, state: ShopState, baskets: Baskets) -> VisitorView:
     """View the visitors of these baskets: history before the state's week, asked on the day."""
     log = shop.log.before(state.week).of_visitors(baskets.visitor, len(shop.visitor_ids))

@@ -5,6 +5,7 @@ calibration, the shop's state on all data, and the visitors' history. A window a
 evaluation at an earlier week: given the weeks before, what is in the first basket of the window?
 """
 
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -26,11 +27,13 @@ from components.recommend.shop_data import (
     Baskets,
     ShopData,
     first_baskets,
+    least_basket,
     read_shop,
     state_at,
     view_at,
 )
 
+log = logging.getLogger(__name__)
 FLOOR_FOLDER = "floor"
 FLOOR_FEATURES = (
     "own_lines", "own_decay_14", "own_decay_42", "own_decay_91", "own_decay_182", "own_recency",
@@ -150,12 +153,17 @@ def collect_rows(
         TableError: no visitor has a basket in any window.
     """
     weeks = training_weeks(int(shop.log.week.min()), before_week, params)
+    past = shop.log.before(before_week)
+    bought = np.bincount(past.group, past.amount, shop.n_products) >= min_purchases
+    least = least_basket(past, bought, min_basket)
+    if least < min_basket:
+        log.warning("train_ranker: no basket of %d products; learning from %d", min_basket, least)
 
     def window(place: int) -> TrainingRows | None:
         week = weeks[place]
         state = state_at(shop, week, params, min_purchases)
         to_week = min(week + params.window_weeks, before_week)
-        baskets = first_baskets(shop.log, week, to_week, state.rankable, min_basket)
+        baskets = first_baskets(shop.log, week, to_week, state.rankable, least)
         if not len(baskets):
             return None
         rng = np.random.default_rng([params.seed, week])
@@ -168,8 +176,8 @@ def collect_rows(
         parts = [rows for rows in pool.map(window, range(len(weeks))) if rows is not None]
     if not parts or not joined(parts).bought.any():
         raise TableError(
-            f"the ranker finds no basket of {min_basket} products before week {before_week}; lower "
-            "split.min_basket or split.min_purchases, or bring more data."
+            f"the ranker finds no basket of products with {min_purchases} purchases before week "
+            f"{before_week}; lower split.min_purchases, or bring more data."
         )
     return joined(parts)
 

@@ -155,8 +155,12 @@ def behaviour_checks(engines: Engines, visitors: Sequence[str]) -> list[Check]:
 
 
 def probe_products(catalogue: Catalogue, n: int = PROBES) -> list[Product]:
-    """Return `n` available products with a price, evenly spread over the catalogue's order."""
-    usable = [p for p in catalogue.products.values() if p.available and p.price_minor is not None]
+    """Return `n` available products, evenly spread over the catalogue's order.
+
+    Those with a price, unless no product has one: a shop known by its ratings alone.
+    """
+    sold = [p for p in catalogue.products.values() if p.available]
+    usable = [p for p in sold if p.price_minor is not None] or sold
     usable.sort(key=lambda product: product.product_id)
     step = max(1, len(usable) // n)
     return usable[::step][:n]
@@ -184,7 +188,9 @@ def holds_price(engines: Engines, products: Sequence[Product]) -> Check:
     """A price limit is never exceeded."""
     broken: list[str] = []
     for product in products:
-        limit = product.price_minor or 0
+        if product.price_minor is None:
+            continue
+        limit = product.price_minor
         request = SearchRequest(
             query=product.type or product.title, filters=Filters(price_max=limit), limit=20
         )

@@ -37,7 +37,7 @@ from components.recommend.own_frequency import OwnFrequency
 from components.recommend.popularity import Popularity, ranked_indices, tie_order
 from components.recommend.ranker import Ranker, Ranking, rank_visitors, top_products
 from components.recommend.segment_popularity import SegmentPopularity
-from components.recommend.shop_data import Baskets, ShopData, first_baskets, view_at
+from components.recommend.shop_data import Baskets, ShopData, first_baskets, least_basket, view_at
 
 BLOCK = 256
 DECAY_WEEKS = 13.0
@@ -84,7 +84,11 @@ class Question:
 def ask(shop: ShopData, state: ShopState, cut: CutOffs, min_basket: int) -> Question:
     """Collect the baskets after the cut-off and the histories before it."""
     baskets = first_baskets(
-        shop.log, cut.test_from_week, cut.last_week + 1, state.rankable, min_basket
+        shop.log,
+        cut.test_from_week,
+        cut.last_week + 1,
+        state.rankable,
+        least_basket(shop.log, state.rankable, min_basket),
     )
     before = shop.log.before(cut.test_from_week)
     popularity = np.bincount(before.group, before.amount, shop.n_products).astype(np.float64)

@@ -45,8 +45,30 @@ def test_a_column_times_three_is_flagged_and_only_it(year, tables, column):
 def test_seeded_shift_gets_a_right_remedy(year, tables, shift):
     thresholds = calibrate(year.samples, rate=PARAMS.false_alarm_rate, without=WEEK)
     decision = try_shift(shift, year.views[WEEK], year.references[WEEK], thresholds, tables, seed=3)
+    assert decision is not None
     assert decision.remedy in shift.right, decision.reason
     assert decision.alarms
+
+
+def test_what_a_shop_cannot_have_is_not_tried(year, tables):
+    """A shop of one category loses all events with it; what has no price is not tripled."""
+    thresholds = calibrate(year.samples, rate=PARAMS.false_alarm_rate, without=WEEK)
+    by_name = {s.name: s for s in SHIFTS}
+    poor = replace(
+        tables,
+        products=tables.products.with_columns(pl.lit("All").alias("category")),
+        events={
+            **tables.events,
+            WEEK: tables.events[WEEK].with_columns(
+                pl.lit(None, pl.Int64).alias("price_minor"), pl.lit(None, pl.String).alias("place")
+            ),
+        },
+    )
+    for name in ("category_lost", "prices_times_three"):
+        decision = try_shift(
+            by_name[name], year.views[WEEK], year.references[WEEK], thresholds, poor, seed=3
+        )
+        assert decision is None, name
 
 
 def some(share: int) -> pl.Expr:
