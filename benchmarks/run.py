@@ -1,8 +1,8 @@
 """Run every protocol that is no part of the pipeline: `make bench`.
 
-`benchmarks/dvc.yaml` (injected faults, auctions on a made-up shop) needs the accepted tables only. The others
-need data of their own. Benchmark data is read from the folder that SHELFWISE_BENCH_DATA names. Each protocol is one
-`shelfwise bench` command, so that a reader can run just one.
+`benchmarks/dvc.yaml` (injected faults, auctions on a made-up shop) needs the accepted tables only.
+The others need data of their own, read from the folder that SHELFWISE_BENCH_DATA names. Each of
+these is one `shelfwise bench` command, so that a reader can run just one.
 """
 
 import os
