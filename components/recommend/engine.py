@@ -164,7 +164,8 @@ class Scores:
     @cached_property
     def before_session(self) -> FloatArray:
         """Return (V',) the log-odds that the session's pull was added to."""
-        return self.log_odds - np.float32(self.session_strength) * self.session_weight
+        moved = np.float32(self.session_strength) * self.session_weight
+        return (self.log_odds - moved).astype(np.float32, copy=False)
 
 
 def read_session(recent: Sequence[Event], now: datetime) -> Session:
