@@ -249,7 +249,7 @@ def play_week(
 
 def shop_time(port: int) -> datetime:
     """Return what the shop's clock shows."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=30) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/v1/operations", timeout=30) as answer:
         return datetime.fromisoformat(json.loads(answer.read())["now"])
 
 

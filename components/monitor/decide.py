@@ -40,6 +40,7 @@ VANISHED = 0.1
 VANISHED_FROM = {"category": 0.004, "place": 0.02, "day of the week": 0.05, "hour of the day": 0.03}
 NEW_IDENTIFIERS = 0.5
 SEASON_LIMIT = 4.0
+NEW_TEXTS = 0.01
 
 
 class Moved(BaseModel):
@@ -327,6 +328,17 @@ def decide(
     )
 
 
+def may_be_seasonal(look: Look, alarm: Alarm) -> bool:
+    """Return whether a feast alone can move a measure.
+
+    Lines counted by their product's text vector move with what is bought, as categories do. A text
+    that the shipped encoder never met has no vector; more lines of those are no feast's work.
+    """
+    if alarm.measure == "text vectors":
+        return look.gain(alarm.measure, lambda b: b == "not encoded") <= NEW_TEXTS
+    return alarm.kind in ("behaviour", "volume", "quality") or alarm.measure == "day of the week"
+
+
 def diagnose(look: Look, season: Sequence[str]) -> tuple[Diagnosis, str]:
     """Return the diagnosis and one sentence why."""
     if not look.alarms:
@@ -350,10 +362,7 @@ def diagnose(look: Look, season: Sequence[str]) -> tuple[Diagnosis, str]:
     names = ", ".join(look.alarms)
     if (
         seasonal
-        and all(
-            a.kind in ("behaviour", "volume", "quality") or a.measure == "day of the week"
-            for a in look.alarms.values()
-        )
+        and all(may_be_seasonal(look, alarm) for alarm in look.alarms.values())
         and max(a.exceedance for a in look.alarms.values()) < SEASON_LIMIT
     ):
         return "seasonal", f"{names} moved in the week of {' and '.join(season)}"

@@ -7,26 +7,10 @@ seasonal weeks will be reported as shifts until somebody adds them here.
 
 from datetime import date, timedelta
 
+from dateutil.easter import easter
+
 LEAD_DAYS = 4
 TRAIL_DAYS = 1
-
-
-def easter(year: int) -> date:
-    """Return Easter Sunday (Gregorian; Gauss's rule as completed by Meeus).
-
-    >>> easter(2017).isoformat()
-    '2017-04-16'
-    """
-    a, b, c = year % 19, year // 100, year % 100
-    d, e = b // 4, b % 4
-    f = (b + 8) // 25
-    g = (b - f + 1) // 3
-    h = (19 * a + b - d - g + 15) % 30
-    i, k = c // 4, c % 4
-    m = (32 + 2 * e + 2 * i - h - k) % 7
-    n = (a + 11 * h + 22 * m) // 451
-    month, day = divmod(h + m - 7 * n + 114, 31)
-    return date(year, month, day + 1)
 
 
 def nth_weekday(year: int, month: int, weekday: int, nth: int) -> date:

@@ -1,0 +1,40 @@
+from datetime import date
+
+import numpy as np
+import pytest
+
+from components.monitor.decide import Alarm, Look, diagnose
+from components.monitor.profile import GROUPS, Histogram, Measure, Profile
+from components.monitor.thresholds import Reference
+
+VECTORS = Measure("text vectors", "title", "text", "lines")
+WORDS = Measure("words of titles", "title", "text", "words")
+BEFORE = {"sweets": 0.2, "meat": 0.8, "not encoded": 0.0}
+FEAST = {"sweets": 0.4, "meat": 0.6, "not encoded": 0.0}
+
+
+def look(measure: Measure, now: dict[str, float]) -> Look:
+    counts = np.zeros((GROUPS, len(now)))
+    counts[0] = [1000 * share for share in now.values()]
+    week = Profile(
+        16, date(2017, 4, 10), date(2017, 4, 16), 7,
+        {measure.name: Histogram(measure, tuple(now), counts)}, counts.sum(axis=1),
+    )  # fmt: skip
+    alarm = Alarm(
+        measure=measure.name, column=measure.column, kind=measure.kind, distance=0.12, limit=0.1
+    )
+    return Look(week, Reference({measure.name: BEFORE}, 1000.0, (12, 13, 14, 15)), [alarm])
+
+
+@pytest.mark.parametrize(
+    ("measure", "now", "season", "diagnosis"),
+    [
+        (VECTORS, FEAST, ["Easter"], "seasonal"),
+        (VECTORS, FEAST, [], "shift"),
+        # Titles that the encoder never met, and other words, are no feast's work.
+        (VECTORS, {"sweets": 0.3, "meat": 0.6, "not encoded": 0.1}, ["Easter"], "shift"),
+        (WORDS, FEAST, ["Easter"], "shift"),
+    ],
+)
+def test_a_feast_moves_what_is_sold_and_not_how_it_is_called(measure, now, season, diagnosis):
+    assert diagnose(look(measure, now), season)[0] == diagnosis
