@@ -9,7 +9,8 @@ all the time; meanwhile processes are killed at random moments and started again
     python -m benchmarks.chaos [--kills 100] [--seed 1] [--keep FOLDER] [--out var/chaos.json]
 
 With `--keep` the copy stays, and the next trial in the same folder goes on where this one ended: a
-hundred kills may be had in slices. Exits 1 if any answer is no.
+hundred kills may be had in slices. `--add` adds a slice's figures to those in `--out`. Exits 1 if
+any answer is no.
 """
 
 import argparse
@@ -53,6 +54,9 @@ CHANGES: dict[str, dict[str, Any]] = {
     "promote": {"max_loss": 0.05, "keep_releases": 50},
 }
 RELEASES = 4
+OF_THE_REGISTRY = (
+    "artefacts_broken", "history_entries", "promotions", "double_promotions", "last_runs"
+)  # fmt: skip
 PROMOTE = """
 import sys
 from pathlib import Path
@@ -474,6 +478,27 @@ def double_promotions(registry: Registry) -> list[str]:
     return wrong
 
 
+def together(before: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return the account of two slices in one folder; the registry's figures are the later ones.
+
+    >>> together({"seed": 1, "answers": 2, "kills": {"service": 1}, "each": [1], "promotions": 3},
+    ...          {"seed": 2, "answers": 3, "kills": {"service": 4}, "each": [2], "promotions": 5})
+    {'seed': [1, 2], 'answers': 5, 'kills': {'service': 5}, 'each': [1, 2], 'promotions': 5}
+    """
+    made: dict[str, Any] = {}
+    for name, value in found.items():
+        old = before.get(name)
+        if name == "seed":
+            made[name] = [*(old if isinstance(old, list) else [old]), value]
+        elif name in OF_THE_REGISTRY or old is None:
+            made[name] = value
+        elif isinstance(value, dict):
+            made[name] = dict(Counter(old) + Counter(value))
+        else:
+            made[name] = old + value
+    return made
+
+
 def main() -> int:
     """Run the trial in a temporary copy; return the exit code."""
     from tests.pipeline.conftest import copy_checkout
@@ -483,6 +508,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--keep", type=Path, help="a folder to try it in, kept for a next trial")
     parser.add_argument("--out", type=Path, default=Path("var/chaos.json"))
+    parser.add_argument("--add", action="store_true", help="add to what --out holds")
     given = parser.parse_args()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
@@ -495,6 +521,8 @@ def main() -> int:
         load_params(root / "params.yaml")
         found = Chaos(root, given.seed).run(given.kills)
     found = {"seconds": round(time.monotonic() - began, 1), "seed": given.seed, **found}
+    if given.add and given.out.is_file():
+        found = together(json.loads(given.out.read_text(encoding="utf-8")), found)
     write_json(given.out, found)
     shown = {name: value for name, value in found.items() if name != "each"}
     print(json.dumps(shown, indent=2))

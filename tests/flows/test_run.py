@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from prefect import Task
 
 from flows.environment import switches
 from flows.run import FLOWS, UsageError, WithoutShutdownNoise, main, parameters_of
@@ -70,6 +71,22 @@ def test_flow_is_guarded_recorded_and_deployed(name):
     for trigger in found[0].get("triggers", []):
         given |= {*trigger["parameters"]}
     assert given <= taken
+
+
+def test_every_task_ends_in_time_and_waits_longer_before_each_retry():
+    tasks = {
+        id(found): found
+        for path in sorted((ROOT / "flows").glob("*.py"))
+        for found in vars(importlib.import_module(f"flows.{path.stem}")).values()
+        if isinstance(found, Task)
+    }
+    assert len(tasks) > 10
+    for task in tasks.values():
+        assert task.timeout_seconds, task.name
+        delays = task.retry_delay_seconds
+        if task.retries > 1:
+            assert delays == sorted(set(delays)), task.name
+            assert len(delays) == task.retries, task.name
 
 
 def test_the_flows_that_run_by_themselves_have_schedules():

@@ -61,6 +61,24 @@ def test_nothing_changed_runs_nothing(checkout: Checkout):
     assert "Running stage" not in checkout.run("dvc", "repro").stdout
 
 
+def test_a_clean_clone_pulls_instead_of_training(checkout: Checkout, tmp_path: Path):
+    remote, clone = tmp_path / "remote", Checkout(tmp_path / "clone")
+    checkout.run("dvc", "remote", "add", "-q", "--local", "-f", "-d", "store", str(remote))
+    checkout.run("dvc", "push", "-q")
+    checkout.run("git", "add", "-A")
+    identity = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+    checkout.run("git", *identity, "commit", "-q", "--allow-empty", "-m", "what the line made")
+    checkout.run("git", "clone", "-q", str(checkout.root), str(clone.root))
+    clone.run("dvc", "remote", "add", "-q", "--local", "-d", "store", str(remote))
+    clone.run("dvc", "pull", "-q")
+    assert "Running stage" not in clone.run("dvc", "repro").stdout
+    made = {p.parent.name: read_manifest(p.parent) for p in clone.root.glob("artefacts/*/man*")}
+    assert len(made) >= 5
+    for name, manifest in made.items():
+        assert manifest == read_manifest(checkout.root / "artefacts" / name), name
+    assert clone.run("git", "status", "--short").stdout == ""
+
+
 def test_one_parameter_reruns_only_what_depends_on_it(checkout: Checkout):
     checkout.set_params({"train_ranker": {"trees": 21}})
     text = checkout.run("dvc", "repro", "--dry").stdout
