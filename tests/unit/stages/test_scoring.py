@@ -1,5 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -42,7 +43,7 @@ def engine(monkeypatch):
 
 
 def score(root, weeks):
-    release = SimpleNamespace(release_id="r1", folder=root)
+    release: Any = SimpleNamespace(release_id="r1", folder=root)
     return scoring.score_visitors(Layout(root), release, weeks=weeks)
 
 
