@@ -40,6 +40,7 @@ def search_analytics(shop: Shop, *, limit: int) -> SearchAnalyticsResponse:
     ]
     found = report(records, k=k, limit=limit)
     approved, declined = state.synonyms(), state.declined()
+    texts = list(dict.fromkeys(text for text, _ in (*found.top, *found.empty)))
     return SearchAnalyticsResponse(
         request_id=new_id("r"),
         min_visitors=k,
@@ -52,6 +53,7 @@ def search_analytics(shop: Shop, *, limit: int) -> SearchAnalyticsResponse:
         empty=found.empty,
         clicks_by_rank=found.clicks_by_rank,
         rewordings=found.rewordings,
+        purchase_intent=shop.current.champion.search.purchase_intent(texts),
         proposals=tuple(
             Proposed(term=p.term, other=p.other, visitors=p.visitors)
             for p in found.proposals

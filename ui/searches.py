@@ -19,8 +19,8 @@ def page(found: SearchAnalyticsResponse) -> str:
         '<div class="sw-ops" id="sw-ops-searches"><div class="sw-panels">'
         f"{_panel('Searches', facts)}"
         f"{_panel('Clicks by place', _clicks(found))}"
-        f"{_panel('Searched most', _lines(('words', 'searches'), found.top))}"
-        f"{_panel('Found nothing', _lines(('words', 'searches'), found.empty))}"
+        f"{_panel('Searched most', _queries(found, found.top))}"
+        f"{_panel('Found nothing', _queries(found, found.empty))}"
         f"{_panel('Said another way', _lines(('first', 'then', 'visitors'), found.rewordings), is_wide=True)}"
         f"{_panel('Synonyms to decide on', _proposals(found), is_wide=True)}"
         f"{_panel('Synonyms in force', _approved(found), is_wide=True)}"
@@ -30,6 +30,14 @@ def page(found: SearchAnalyticsResponse) -> str:
 
 def _lines(head: tuple[str, ...], rows: tuple[tuple[object, ...], ...]) -> str:
     return _table(head, rows, numbers=1) if rows else '<p class="sw-soft">None yet.</p>'
+
+
+def _queries(found: SearchAnalyticsResponse, rows: tuple[tuple[str, int], ...]) -> str:
+    chances = found.purchase_intent
+    if not chances:
+        return _lines(("words", "searches"), rows)
+    with_chance = tuple((words, f"{chances.get(words, 0.0):.0%}", n) for words, n in rows)
+    return _lines(("words", "likely to buy", "searches"), with_chance)
 
 
 def _clicks(found: SearchAnalyticsResponse) -> str:

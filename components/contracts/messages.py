@@ -552,6 +552,11 @@ class SearchAnalyticsResponse(Message):
     empty: tuple[tuple[str, int], ...] = ()
     clicks_by_rank: tuple[tuple[int, int], ...] = ()
     rewordings: tuple[tuple[str, str, int], ...] = ()
+    purchase_intent: dict[str, float] | None = Field(
+        default=None,
+        description="per text of `top` and `empty`, the chance that such a search ends in a "
+        "purchase; null where the shop's log holds too few searches to learn it",
+    )
     proposals: tuple[Proposed, ...] = ()
     synonyms: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

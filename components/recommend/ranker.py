@@ -27,6 +27,10 @@ from components.recommend.features import (
 from components.recommend.history import BoolArray, FloatArray
 
 RANKER_NAME = "ranker.json"
+# Log-odds per standard deviation of the Transformer's score, chosen on the weeks before the test
+# cut-off (docs/recommendations.md). The trees learn from windows that the Transformer has seen,
+# so its score cannot be one of their features.
+SEQUENCE_WEIGHT = 0.05
 
 
 def _lightgbm() -> Any:
@@ -230,6 +234,35 @@ def propose(
     return generate(view, state, scores, quotas=quotas, allowed=allowed), affinity
 
 
+def standing(scores: FloatArray, candidates: Candidates) -> FloatArray:
+    """Return how far each candidate lies above the mean of its visitor's candidates.
+
+    Distances from that mean leave a visitor's chances about right as a whole.
+
+    Args:
+        scores: (B, V) of a generator; 0 marks what it does not know.
+        candidates: n pairs.
+
+    Returns:
+        (n,) in standard deviations over all products known in the visitor's row.
+
+    >>> row = np.array([[1.0, 2.0, 3.0, 0.0]], np.float32)
+    >>> both = np.array([0, 0]), np.array([2, 3])
+    >>> standing(row, Candidates(*both, np.zeros(2, np.int64), np.zeros(2, bool))).round(2)
+    array([ 0.61, -0.61], dtype=float32)
+    """
+    known = scores > 0
+    count = np.maximum(known.sum(axis=1), 1)
+    mean = scores.sum(axis=1, where=known) / count
+    apart = np.where(known, scores - mean[:, None], np.float32(0))
+    spread = np.sqrt(np.square(apart).sum(axis=1) / count)
+    visitor = candidates.visitor
+    above = apart[visitor, candidates.product] / np.maximum(spread[visitor], 1e-6)
+    size = np.maximum(np.bincount(visitor, minlength=len(scores)), 1)
+    usual = np.bincount(visitor, above, len(scores)) / size
+    return (above - usual[visitor]).astype(np.float32)
+
+
 def rank_visitors(
     view: VisitorView,
     state: ShopState,
@@ -256,7 +289,9 @@ def rank_visitors(
     """
     candidates, affinity = propose(view, state, quotas=ranker.quotas, extra=extra, allowed=allowed)
     rows = feature_rows(view, state, candidates.visitor, candidates.product, affinity)
-    score = ranker.score(rows, threads=threads)
+    score: FloatArray = ranker.score(rows, threads=threads)
+    if extra and "sasrec" in extra:
+        score += np.float32(SEQUENCE_WEIGHT) * standing(extra["sasrec"], candidates)
     return Ranking(candidates, score, ranker.calibration(score), rows if keep_features else None)
 
 

@@ -45,6 +45,7 @@ from components.search.relax import WORDS, smallest_relaxations, without
 from components.search.shelf import Shelf, compare_readings
 from components.search.suggest import QueryLog, Suggester
 from components.search.vocabulary import Vocabulary
+from components.text.purchase_intent import PurchaseHead
 from components.text.texts import product_text
 
 FloatArray = NDArray[np.float32]
@@ -137,6 +138,7 @@ class SearchEngine:
         promoted: Collection[str] = (),
         currency: str | None = None,
         rates: Mapping[str, object] | None = None,
+        purchase_head: PurchaseHead | None = None,
         folder: Path | None = None,
     ) -> None:
         """Index a catalogue; use `load` or `from_products`.
@@ -155,12 +157,14 @@ class SearchEngine:
             promoted: ids of products that an offer names today.
             currency: of the shop.
             rates: units of a currency per unit of the shop's.
+            purchase_head: reads from a query how likely its search ends in a purchase.
             folder: where the lexical index lies; None keeps it in memory.
         """
         self.catalogue = catalogue
         self.encoder = encoder
         self.ranker = ranker
         self.currency, self.rates = currency, rates
+        self._purchase_head = purchase_head
         self._popularity = dict(popularity or {})
         self._known_heads = head_vectors or {}
         self._lexicon = self._own_lexicon = lexicon or load_lexicon()
@@ -224,8 +228,21 @@ class SearchEngine:
             lexicon=load_lexicon().with_synonyms(synonyms),
             weights=FieldWeights(**settings["weights"]),
             kind=settings["vectors"],
+            purchase_head=PurchaseHead.load(artefacts) if encoder is not None else None,
             **options,
         )
+
+    def purchase_intent(self, texts: Sequence[str]) -> dict[str, float] | None:
+        """Return how likely a search for each text ends in a purchase.
+
+        None where the shop's log did not allow to learn it; see `text.purchase_intent`.
+        """
+        if self._purchase_head is None or self.encoder is None:
+            return None
+        if not texts:
+            return {}
+        chances = self._purchase_head.chances(self.encoder.encode(list(texts)))
+        return {text: round(float(c), 4) for text, c in zip(texts, chances, strict=True)}
 
     @property
     def vocabulary(self) -> Vocabulary:

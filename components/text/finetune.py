@@ -51,6 +51,7 @@ from components.text.pretrain import (
     read_tasks,
     results_of,
 )
+from components.text.purchase_intent import fit_purchase_intent
 from components.text.ratings import fit_and_save as fit_ratings
 from components.text.tasks import query_texts
 from components.text.texts import text_hash
@@ -464,14 +465,11 @@ def run(params: Params, layout: Layout) -> None:
         head.save(made)
         metrics["category_accuracy"] = round(head.accuracy, 6)
         metrics["category_macro_recall"] = round(head.macro_recall, 6)
-        rating_metrics = fit_ratings(
-            made,
-            layout.tables,
-            layout.splits,
-            encoder=OnnxEncoder(made, threads=THREADS),
-            seed=settings.seed,
+        served = OnnxEncoder(made, threads=THREADS)
+        metrics.update(
+            fit_ratings(made, layout.tables, layout.splits, encoder=served, seed=settings.seed)
         )
-        metrics.update(rating_metrics)
+        metrics.update(fit_purchase_intent(made, layout.tables, layout.splits, served.encode))
         write_json(made / RESULTS_NAME, results)
     log.info("finetune: serving %s (%s)", chosen, notes["runtime"])
 
