@@ -59,6 +59,7 @@ from components.merchandise.campaigns import (
     report_of,
     words_of,
 )
+from components.merchandise.hand import as_records, edits, slate_line
 from components.merchandise.logs import in_order
 from components.merchandise.pctr import ClickModel
 from components.merchandise.planner import LaunchPlanner
@@ -162,7 +163,8 @@ class Page:
     wins: tuple[Win, ...] = ()
     bids: tuple[Bid, ...] = ()
     launched: tuple[str, str, float] | None = None  # plan, product, displaced chance
-    is_arranged: bool = False
+    is_arranged: bool = False  # in a way that no replay can repeat
+    hand: dict[str, Any] = field(default_factory=dict)  # what a replay repeats: `merchandise.hand`
     reasons: dict[str, Reason] = field(default_factory=dict)
 
 
@@ -290,7 +292,6 @@ class Merchandising:
                 may_show=lambda p: listing.is_exact and listing.may_show(p),
             )  # fmt: skip
             line = list(ruled.product_ids)
-            page.is_arranged = page.is_arranged or line != list(listing.product_ids)
             if may_ask and listing.is_exact and listing.is_relevance and line:
                 self._sell(page, line, relevance, listing.page)
                 made = run_auction(
@@ -298,7 +299,9 @@ class Merchandising:
                     places=listing.page,
                 )  # fmt: skip
                 page.wins, line = made.wins, list(made.product_ids)
-            return Arranged(line, frozenset(w.bid.product_id for w in page.wins), ruled.pinned)
+            paid = frozenset(w.bid.product_id for w in page.wins)
+            page.hand = edits(listing.product_ids, line, sponsored=paid, pinned=ruled.pinned)
+            return Arranged(line, paid, ruled.pinned)
 
         return arrange
 
@@ -336,8 +339,12 @@ class Merchandising:
         """Return the recommender's rules for a page: the shop's, and what one's people buy."""
         holding = shop_rules.holding(self.held().rules, page.visit)
         made = shop_rules.as_engine_rules(shop_rules.decide(holding, self._members(page.engines)))
-        page.is_arranged = page.is_arranged or bool(made)
-        return made + self._from_people(page)
+        made += self._from_people(page)
+        if made:
+            page.hand["rules"] = as_records(made)
+        if page.reasons:
+            page.hand["people"] = {p: r.model_dump(mode="json") for p, r in page.reasons.items()}
+        return made
 
     def _from_people(self, page: Page) -> list[Rule]:
         model = self.models(page.engines).social
@@ -351,7 +358,6 @@ class Merchandising:
             page.reasons[product_id] = Reason(
                 kind="people", text=f"Popular among {count} people you are connected with"
             )
-        page.is_arranged = page.is_arranged or bool(made)
         return made
 
     def wanted(self, page: Page) -> set[str]:
@@ -399,27 +405,12 @@ class Merchandising:
             page.wins, line = made.wins, list(made.product_ids)
         paid = {w.bid.product_id for w in page.wins}
         new = page.launched[1] if page.launched else None
-        out = []
-        for rank, product_id in enumerate(line[:limit], start=1):
-            card = cards[product_id]
-            origin = card.origin
-            reasons = card.reasons
-            if product_id in paid:
-                origin = ("sponsored", *origin)
-            if product_id == new:
-                origin = ("launch", *origin)
-                reasons = (Reason(kind="launch", text="New here, and likely something for you"),)
-            if product_id in page.reasons:
-                reasons = (page.reasons[product_id], *reasons)
-            out.append(
-                card.model_copy(
-                    update={
-                        "rank": rank, "origin": origin, "reasons": reasons,
-                        "sponsored": product_id in paid,
-                    }
-                )
-            )  # fmt: skip
-        return tuple(out)
+        page.hand = edits(
+            [p.product_id for p in products], line[:limit], sponsored=paid
+        ) | page.hand  # fmt: skip
+        if new is not None:
+            page.hand["launched"] = new
+        return slate_line(line[:limit], cards, paid=paid, new=new, people=page.reasons)
 
     def _launched(
         self,

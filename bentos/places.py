@@ -36,29 +36,37 @@ class TurnPlaces:
         self._merchandising = merchandising
         self._of_turn = (engines, SURFACE, visitor_id, recent, now)
         self._pages: list[Page] = []
-        self._barred: frozenset[str] = frozenset()
+        self._edits: list[dict[str, Any]] = []
+        self._barred: dict[str, list[str]] = {}
 
     @property
-    def had_a_hand(self) -> bool:
-        """Whether rules or campaigns may have changed any list."""
-        return bool(self._barred) or any(p.is_arranged or p.wins for p in self._pages)
+    def hand(self) -> dict[str, Any]:
+        """Return what was barred, and the edits of each list, for a replay; empty if nothing."""
+        if not self._barred and not any(self._edits):
+            return {}
+        return {"barred": self._barred, "lists": self._edits}
 
     def _page(self, words: str) -> Page:
         return self._merchandising.page(*self._of_turn, query=words)
 
     def barred(self, words: str) -> Collection[str]:
         """Return the products that the shop's rules keep out of every list of this turn."""
-        self._barred = self._merchandising.excluded(self._page(words))
-        return self._barred
+        barred = self._merchandising.excluded(self._page(words))
+        if barred:
+            self._barred[words] = sorted(barred)
+        return barred
 
     def arrange(self, listing: Listing, words: str) -> Arranged:
         """Let rules and campaigns order a list."""
         page = self._page(words)
         order = self._merchandising.search_arrange(page)
         if order is None:
+            self._edits.append({})
             return Arranged(listing.product_ids)
         self._pages.append(page)
-        return order(listing)
+        made = order(listing)
+        self._edits.append(page.hand)
+        return made
 
     def shown(
         self, products: Sequence[ScoredProduct]

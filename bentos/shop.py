@@ -201,10 +201,13 @@ class Shop:
         affinity = liking if known is not None or recent else None
         limit = min(request.limit, self.params.max_limit)
         page = self.merchandising.page(engines, "search", known, recent, now, query=request.query)
+        arrange = self.merchandising.search_arrange(page)
+        # A later page's order was found with the first page, and only that is logged.
+        page.is_arranged = arrange is not None and request.cursor is not None
         result = engines.search.search(
             request.model_copy(update={"limit": limit}),
             affinity=affinity,
-            arrange=self.merchandising.search_arrange(page),
+            arrange=arrange,
         )
         products = self._dressed(engines, result.products, request.visitor_id, now)
         slate_id = new_id("s")
@@ -700,8 +703,8 @@ class Shop:
             recent, now = self._recent(request.visitor_id), self._clock(engines).now()
             places = self._places(engines, request.visitor_id, recent, now)
             response: TurnResponse = engines.extras["assistant"].turn(request, places=places)
-        if places is not None and places.had_a_hand:
-            before["arranged"] = True
+        if places is not None and places.hand:
+            before["hand"] = places.hand
         self._log("turn", request, response, engines, recent, now=now, inputs=before)
         return response
 
@@ -849,9 +852,10 @@ class Shop:
 
 
 def _inputs(page: Page) -> dict[str, Any]:
-    """Return what a replay must know of a page: that more than the engines had a hand in it."""
-    is_plain = not page.is_arranged and not page.wins and page.launched is None
-    return {} if is_plain else {"arranged": True}
+    """Return what a replay must know of a page: what more than the engines did to it."""
+    if page.is_arranged:
+        return {"arranged": True}
+    return {"hand": page.hand} if page.hand else {}
 
 
 def _scored_offer(offer: Any, score: tuple[float, float] | None, engines: Engines) -> Any:

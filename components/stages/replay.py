@@ -4,14 +4,17 @@ In: the id of a logged response. Its release comes from the registry, verified; 
 time and the visitor's events as they then were come from the state. Out: a `Diff`, empty of fields
 when the answer is reproduced.
 
-Not compared: the ids drawn for each answer, which parts were missing then, and offers, which come
-from the promotions in force and not from a model; nor the order of lists in which rules, sponsors
-or launches had a hand, since these are the state's and not the release's. Posted products are those
+What rules, sponsors and launches did to a list lies in the state and not in the release: it was
+logged with the answer (`components.merchandise.hand`) and is done again to what the engines find.
+
+Not compared: the ids drawn for each answer, which parts were missing then, offers, which come from
+the promotions in force and not from a model, and what sponsored places cost; nor the order of later
+pages of a search that was put in order, and of a segment's best sellers. Posted products are those
 the state holds now.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,20 +22,29 @@ from typing import Any
 from components.assistant.assemble import Parts, assistant_of, load_parts
 from components.contracts.artefacts import Layout
 from components.contracts.errors import RegistryError, StateError, UnknownVisitorError
-from components.contracts.messages import RecommendRequest, SearchRequest, TurnRequest
+from components.contracts.messages import (
+    Reason,
+    RecommendRequest,
+    ScoredProduct,
+    SearchRequest,
+    SponsoredPlace,
+    TurnRequest,
+)
 from components.contracts.params import ServeParams, load_params
 from components.contracts.records import BasketAdd, BasketRemove, Click, Event, Order, Purchase
+from components.merchandise.hand import Edits, arranged, as_rules, edited, slate_line
 from components.recommend.slate import policy_of
 from components.registry.store import Registry
+from components.search.arrange import Arranged, Listing
 from components.state.models import from_text
 from components.state.searches import SearchState
 from components.state.store import Store
 
 DRAWN = ("request_id", "slate_id", "trace_id")
 ADDED = ("offers", "degraded")
-INPUTS = ("session", "memory", "policy", "arranged")
-ARRANGED = ("products", "total", "cursor", "sponsored")
-ARRANGED_TURN = (*ARRANGED, "reply", "claims")  # its words name what its list holds
+INPUTS = ("session", "memory", "policy", "arranged", "hand")
+ARRANGED = ("products", "total", "cursor", "sponsored", "reply", "claims")
+PLACES = ("sponsored",)  # of an answer, not of a product: what its paid places displaced and cost
 TOLD = {
     "click": Click,
     "basket_add": BasketAdd,
@@ -124,16 +136,12 @@ def replay(
         if store is None:
             opened.close()
     served = dict(logged["response"])
-    arranged = ARRANGED_TURN if logged["endpoint"] == "turn" else ARRANGED
+    passed_over = ARRANGED if logged["request"].get("arranged") else PLACES
     return Diff(
         request_id=request_id,
         endpoint=logged["endpoint"],
         release_id=release.release_id,
-        fields=tuple(
-            f
-            for f in differing(served, replayed)
-            if not (logged["request"].get("arranged") and f.split(".")[0] in arranged)
-        ),
+        fields=tuple(f for f in differing(served, replayed) if f.split(".")[0] not in passed_over),
         served=served,
         replayed=replayed,
     )
@@ -144,12 +152,12 @@ def answer(
 ) -> dict[str, Any]:
     """Ask the engines what was asked then; return the response without what is drawn or added."""
     endpoint, at = logged["endpoint"], logged["at"]
-    visitor_id = logged["visitor_id"]
+    visitor_id, did = logged["visitor_id"], logged["request"].get("hand") or {}
     asked = {key: value for key, value in logged["request"].items() if key not in INPUTS}
     answerers = {
-        "search": lambda: _search(asked, engines, visitor_id, recent, at),
+        "search": lambda: _search(asked, engines, visitor_id, recent, at, did),
         "recommend": lambda: _recommend(
-            asked, engines, visitor_id, recent, at, logged["request"].get("policy")
+            asked, engines, visitor_id, recent, at, did, logged["request"].get("policy")
         ),
         "similar": lambda: _similar(asked, engines),
         "explain": lambda: _explain(asked, engines, visitor_id, recent, at),
@@ -166,6 +174,7 @@ def _search(
     visitor: str | None,
     recent: Sequence[Event],
     at: datetime,
+    did: Edits,
 ) -> dict[str, Any]:
     request = SearchRequest.model_validate(asked)
 
@@ -173,7 +182,9 @@ def _search(
         return engines.recommend.affinity(visitor, recent, product_ids, now=at)
 
     found = engines.search.search(
-        request, affinity=liking if visitor is not None or recent else None
+        request,
+        affinity=liking if visitor is not None or recent else None,
+        arrange=(lambda listing: arranged(listing, did)) if did else None,
     )
     return {
         "products": _plain(found.products),
@@ -199,6 +210,7 @@ def _recommend(
     visitor: str | None,
     recent: Sequence[Event],
     at: datetime,
+    did: Edits,
     policy: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     request = RecommendRequest.model_validate(asked)
@@ -218,9 +230,42 @@ def _recommend(
         limit=request.limit,
         surface=request.surface,
         filters=request.filters,
+        rules=as_rules(did.get("rules", ())),
+        also={product_id for _, product_id in did.get("placed", ())},
         policy=policy_of(ServeParams.model_validate(policy)) if policy is not None else None,
     )
-    return {"products": _plain(slate.products), "surface": request.surface}
+    shown = slate.products
+    if did:
+        people = {p: Reason.model_validate(r) for p, r in did.get("people", {}).items()}
+        shown = slate_line(
+            edited([p.product_id for p in shown], did),
+            {p.product_id: p for p in (*slate.also, *shown)},
+            paid=did.get("sponsored", ()), new=did.get("launched"), people=people,
+        )  # fmt: skip
+    return {"products": _plain(shown), "surface": request.surface}
+
+
+class LoggedPlaces:
+    """The shop's say in a turn, as it was logged (`components.assistant.places.Places`)."""
+
+    def __init__(self, did: Edits) -> None:
+        """Take what was barred by words, and the edits of each list in turn."""
+        self._barred: Mapping[str, Sequence[str]] = did.get("barred", {})
+        self._lists = iter(did.get("lists", ()))
+
+    def barred(self, words: str) -> Collection[str]:
+        """Return what no list might hold."""
+        return frozenset(self._barred.get(words, ()))
+
+    def arrange(self, listing: Listing, words: str) -> Arranged:
+        """Do again what was done to the next list."""
+        return arranged(listing, next(self._lists, {}))
+
+    def shown(
+        self, products: Sequence[ScoredProduct]
+    ) -> tuple[str | None, tuple[SponsoredPlace, ...]]:
+        """Enter nothing: a replay sells no place."""
+        return None, ()
 
 
 def _similar(asked: Mapping[str, Any], engines: Parts) -> dict[str, Any]:
@@ -257,7 +302,9 @@ def _turn(
             memory.session_put(request.session_id, request.visitor_id, session)
         remember(memory, request.visitor_id, with_inputs.get("memory") or {})
         assistant = assistant_of(engines, memory, release_id=release_id, now=lambda: at)
-        return assistant.turn(request).model_dump(mode="json")
+        did = with_inputs.get("hand")
+        places = LoggedPlaces(did) if did else None
+        return assistant.turn(request, places=places).model_dump(mode="json")
     finally:
         memory.close()
 

@@ -18,11 +18,16 @@ def shop(tmp_path_factory):
     """A shop of its own, whose release has segments and bundles."""
     from bentos.shop import Shop
     from components.contracts.artefacts import Layout
+    from components.contracts.params import Params
+    from components.registry.store import Registry
     from components.state.store import Store
 
     layout = Layout(tmp_path_factory.mktemp("commerce"))
     write_release(layout.artefacts)
     write_commerce(layout)
+    registry = Registry(layout.registry)
+    made = registry.register(layout.artefacts, reports=layout.reports, params=Params())
+    registry.promote(made.release_id, reason="first", by="test")
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('state')}/state.db")
     opened = Shop(layout, store=store, follow=False)
     yield opened
@@ -554,3 +559,47 @@ def test_the_assistant_says_which_offers_fit_the_basket(api, words):
     assert answer["commands"][0]["type"] == "promotions"
     assert "Milk for all" in answer["reply"]
     assert any(c["value"] == 20 for c in answer["claims"])  # twenty cents off the milk's line
+
+
+def replayed(shop, answer):
+    from components.stages.replay import replay
+
+    assert shop.journal.flush()
+    return replay(answer["request_id"], shop.layout, store=shop.store)
+
+
+def without_hand(shop, answer, monkeypatch):
+    """Replay an answer as if what the shop did to it had not been logged."""
+    logged = shop.store.response(answer["request_id"])
+    assert logged["request"].pop("hand")
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.store, "response", lambda request_id: logged)
+        return replayed(shop, answer)
+
+
+def test_what_rules_sponsors_and_launches_did_is_replayed(api, shop, monkeypatch):
+    before = ids_of(search(api))
+    asked = {"visitor_id": "zoe", "limit": 10, "surface": "home"}
+    natural = ids_of(ok(api.post("/v1/recommend", json=asked)))
+    new = next(p for p in (f"p{n:02d}" for n in range(39)) if p not in (*natural, *before))
+    sold_page(api, shop)
+    sold_page(api, shop, surfaces=["home"])
+    put(api, rule("pin", [before[-1]], rank=1, surfaces=["search"]))
+    put(api, rule("exclude", [before[1]]))
+    put(api, rule("bury", [natural[0], new]))
+    ok(api.post("/v1/launches", json=plan_for(shop, new, ["zoe"])))
+    talk = {"session_id": uuid.uuid4().hex, "visitor_id": "zoe"}
+    answers = {
+        "search": search(api, visitor_id="zoe", limit=5),
+        "recommend": ok(api.post("/v1/recommend", json=asked)),
+        "turn": ok(api.post("/v1/assistant/turn", json={**talk, "message": "show me cereal"})),
+    }
+    assert answers["search"]["sponsored"]
+    assert {"sponsored", "launch"} <= {p["origin"][0] for p in answers["recommend"]["products"]}
+    # What is in force now is not what was then.
+    for kept in shop.merchandising.state.rules():
+        shop.merchandising.state.rule_remove(kept.rule_id, by="test")
+    shop.merchandising.changed()
+    for name, answer in answers.items():
+        assert replayed(shop, answer).fields == (), (name, replayed(shop, answer).fields)
+        assert without_hand(shop, answer, monkeypatch).fields, name
