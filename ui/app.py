@@ -491,8 +491,8 @@ def build(client: Client | None = None) -> gr.Blocks:
 
     with demo.route("Operations", "/operations", show_in_navbar=False):
         bar = _wrap(
-            '<header class="sw-bar"><div class="sw-mark"><b>Shelfwise</b><span>operations</span></div>'
-            '<div></div><div class="sw-tools"><a class="sw-stay" href="/">Back to the shop</a><button type="button" '
+            '<header class="sw-bar sw-two-ends"><div class="sw-mark"><b>Shelfwise</b><span>operations</span></div>'
+            '<div class="sw-tools"><a class="sw-stay" href="/">Back to the shop</a><button type="button" '
             'class="sw-btn sw-round" data-toggle="theme" aria-label="Light or dark">◐</button></div>'
             "</header>"
         )

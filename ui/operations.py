@@ -9,6 +9,7 @@ from components.contracts.messages import OperationsResponse
 from ui.cards import text
 
 _HEADLINES = {"ok": "All is well", "attention": "Worth a look", "broken": "Needs you now"}
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: int = 0) -> str:
@@ -20,7 +21,7 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: in
         made.append(
             "<tr>"
             + "".join(
-                f'<td class="{"sw-n" if i >= first else ""}">{text(_shown(cell))}</td>'
+                f'<td class="{"sw-n" if i >= first else _kind(cell)}">{text(_shown(cell))}</td>'
                 for i, cell in enumerate(cells)
             )
             + "</tr>"
@@ -33,6 +34,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]], *, numbers: in
         for i, name in enumerate(head)
     )
     return f"<table><thead><tr>{names}</tr></thead><tbody>{''.join(made)}</tbody></table>"
+
+
+def _kind(value: object) -> str:
+    """Return the class of a cell: dates are not broken, sentences not squeezed to a word a line."""
+    said = str(value or "")
+    if _DATE.match(said):
+        return "sw-when"
+    return "sw-why" if len(said) > 40 else ""
 
 
 def _shown(value: object) -> str:
@@ -159,8 +168,8 @@ def _runs(found: OperationsResponse) -> str:
         seconds = run.get("seconds")
         good = run.get("state") not in ("Failed", "Crashed", "TimedOut", "Cancelled")
         rows.append(
-            f"<tr><td>{text(_when(run.get('ended')))}</td><td>{text(run.get('flow', ''))}</td><td>{name}</td>"
-            f"<td><span class='sw-dot sw-dot-{'ok' if good else 'broken'}'></span>{text(run.get('state', ''))}</td>"
+            f"<tr><td class='sw-when'>{text(_when(run.get('ended')))}</td><td>{text(run.get('flow', ''))}</td><td>{name}</td>"
+            f"<td class='sw-when'><span class='sw-dot sw-dot-{'ok' if good else 'broken'}'></span>{text(run.get('state', ''))}</td>"
             f"<td class='sw-n'>{'' if seconds is None else f'{float(seconds):,.0f} s'}</td>"
             f"<td>{text(str(run.get('message') or '')[:160])}</td></tr>"
         )
@@ -184,18 +193,26 @@ def _runs(found: OperationsResponse) -> str:
     )
 
 
+def _with_interval(side: Mapping[str, Any], name: str) -> str:
+    """Return a figure of a release, with its interval if it has one."""
+    low, high = side.get(f"{name}_low"), side.get(f"{name}_high")
+    if low is None or high is None:
+        return _when(side.get(name)) if name.endswith("_at") else _shown(side.get(name))
+    return f"{_shown(side.get(name))} ({_shown(low)} to {_shown(high)})"
+
+
 def _contest(found: OperationsResponse) -> str:
     """Return champion and challenger side by side, and the gate's last word."""
     champion, challenger = found.champion, found.challenger
     same = challenger.get("release_id") == champion.get("release_id")
-    names = [n for n in champion if n != "size_bytes"] + [
-        n for n in challenger if n not in champion and n != "size_bytes"
-    ]
+    sides = [champion] if same or not challenger else [champion, challenger]
+    names = dict.fromkeys(name for side in sides for name in side if name != "size_bytes")
     rows = [
-        (name.replace("_", " "), champion.get(name), "" if same else challenger.get(name))
+        (name.replace("_", " "), *(_with_interval(side, name) for side in sides))
         for name in names
+        if not name.endswith(("_low", "_high")) and any(side.get(name) for side in sides)
     ]
-    head = ("", "champion", "challenger")
+    head = ("", "champion", "challenger")[: len(sides) + 1]
     parts = [_table(head, rows) if champion or challenger else _table((), ())]
     if challenger and same:
         parts.append('<p class="sw-soft">The newest release is the champion: no challenger.</p>')
@@ -273,7 +290,15 @@ def _figures(rows: Sequence[Mapping[str, Any]]) -> str:
                         interval,
                     )
                 )
-    return _table(("report", "model", "slice", "metric", "value", "95 % interval"), made, numbers=2)
+    head = ("report", "model", "slice", "metric", "value", "95 % interval")
+    first = [row for row in made if not row[2] or row[2].split(",")[0] == "all"]
+    rest = [row for row in made if row not in first]
+    if not first or not rest:
+        return _table(head, made, numbers=2)
+    return (
+        f"{_table(head, first, numbers=2)}<details><summary>Slices: {len(rest)} more</summary>"
+        f"{_table(head, rest, numbers=2)}</details>"
+    )
 
 
 def _coded(line: str) -> str:

@@ -159,10 +159,13 @@ def test_an_empty_result_shows_the_way_out(visit):
     assert page.inner_text(".sw-empty .sw-lead, .sw-hint").strip()
 
 
-def test_the_operations_page_says_what_serves(visit):
-    page = visit(path="/operations")
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_operations_page_says_what_serves(visit, width):
+    page = visit(width, path="/operations")
     page.wait_for_selector(".sw-state")
     assert "Serving now" in page.inner_text(".sw-panels")
+    assert page.is_visible("text=Back to the shop")
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize("width", [1440, 390])
