@@ -55,6 +55,8 @@ FIT: Mapping[str, tuple[str, ...]] = {
         "do you have {kind}", "{kind} for my mother", "show me {kind}", "{kind} please",
         "looking for {kind}", "{kind} and {kind2}", "have you got any {kind}?", "i need {kind}",
         "good {kind}", "{kind} free of worries", "{kind} for {category}", "{category} for the {kind}", "{category} aisle", "what {kind} do you have?", "gifts {kind}",
+        "day {kind}", "good morning {kind}", "cool {kind}", "happy birthday {kind}", "name brand {kind}",
+        "cold weather {kind}", "dairy free {kind}", "fat free {kind}", "love {kind}", "{kind} for a rainy day",
         "{zh}", "{zh}", "我想买{zh}", "有{zh}吗", "买点{zh}", "{zh}推荐", "找{zh}",
     ),
     "attribute": (
@@ -100,6 +102,7 @@ HELD_OUT: Mapping[str, tuple[str, ...]] = {
     "category": (
         "{kind}", "{kind}", "{category}", "all {kind}", "shopping for {kind}", "{kind} for a birthday",
         "could you show me {kind}", "any {kind}", "{kind} or {kind2}", "a few {kind}", "are there any {kind}?",
+        "night {kind}", "great {kind}", "welcome {kind}", "nut free {kind}", "thank you {kind}", "okay {kind}",
         "{zh}", "给我看看{zh}", "需要{zh}", "有没有{zh}",
     ),
     "attribute": (
@@ -376,9 +379,16 @@ def _write(model: IntentModel) -> None:
     load_model.cache_clear()
 
 
+def _is_fitted() -> bool:
+    """Say whether there are weights for the features of now."""
+    if not WEIGHTS.is_file():
+        return False
+    return set(json.loads(WEIGHTS.read_text(encoding="utf-8"))["weights"]) == set(FEATURES)
+
+
 def main() -> None:
     """Fit on the built catalogue, judge on held-out wordings and on a catalogue not seen."""
-    if not WEIGHTS.is_file():  # a query is read with some weights while others are fitted
+    if not _is_fitted():  # a query is read with some weights while others are fitted
         _write(IntentModel(np.zeros((len(FEATURES), len(INTENTS)))))
     shelves = catalogues()
     words = {name: Vocabulary.from_products(products) for name, products in shelves.items()}

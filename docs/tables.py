@@ -1,7 +1,8 @@
-"""Write the result tables of the README from `reports/`: `python -m docs.tables`.
+"""Write the result tables of README and docs from `reports/`: `python -m docs.tables`.
 
 A table stands between `<!-- table: REPORT SLICE COLUMN ... [KEY=VALUE ...] -->` and `<!-- end -->`;
-everything between is replaced. `KEY=VALUE` keeps the rows that say so (`seen=removed`).
+everything between is replaced. `*` takes every slice. `KEY=VALUE` keeps the rows that say so
+(`seen=removed`), `KEY=A,B` those that say either.
 `tests/architecture/test_readme.py` fails when the page and the reports differ.
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", "docs/search.md")
 PATTERN = re.compile(r"<!-- table: (\S+) (\S+) ([^>]+?) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
@@ -34,9 +36,12 @@ def table(report: dict[str, Any], slice_: str, words: list[str]) -> str:
     wanted = dict(word.split("=", 1) for word in words if "=" in word)
     lines = [f"| model | {' | '.join(columns)} |", f"|---{'|---' * len(columns)}|"]
     for row in report["rows"]:
-        if row.get("slice", "all") != slice_:
+        if slice_ not in ("*", row.get("slice", "all")):
             continue
-        if any(str(row.get(key)).lower() != value.lower() for key, value in wanted.items()):
+        if any(
+            str(row.get(key)).lower() not in value.lower().split(",")
+            for key, value in wanted.items()
+        ):
             continue
         name = f"**{row['model']}**" if row.get("shipped") else row["model"]
         lines.append(f"| {name} | {' | '.join(_cell(row, c) for c in columns)} |")
@@ -55,5 +60,6 @@ def render(text: str, reports: Path) -> str:
 
 
 if __name__ == "__main__":
-    path = ROOT / "README.md"
-    path.write_text(render(path.read_text(), ROOT / "reports"))
+    for name in PAGES:
+        path = ROOT / name
+        path.write_text(render(path.read_text(), ROOT / "reports"))

@@ -75,7 +75,7 @@ FEATURES = (
     "chat_pattern", "replenish_pattern", "question_pattern", "wants_pattern", "question_mark",
     "words_1", "words_2", "words_3_4", "words_more", "known", "stop", "asking",
     "hard", "sort", "brand_filter", "brand", "kind", "title", "in_title", "model", "rest_empty",
-    "rare", "named", "number", "chinese",
+    "rare", "named", "number", "chinese", "noun", "noun_last", "small_talk", "courtesy_to_noun",
     *_CUES,
 )  # fmt: skip
 
@@ -168,8 +168,19 @@ def evidence_of(parsed: "ParsedQuery", vocabulary: Vocabulary) -> FloatArray:
         "named": _share([any(a <= w.start and w.end <= b for a, b in named) for w in words]),
         "number": float(any(c.isdigit() for c in text)),
         "chinese": float(has_chinese(text)),
+        "noun": float(bool(parsed.noun)),
+        "noun_last": float(bool(rest) and rest[-1] in parsed.noun),
+        "small_talk": _share([_is_small_talk(w.text) for w in words]),
+        # "night cream" and "hello" both hold a courteous word; only one is about a thing.
+        "courtesy_to_noun": float(bool(parsed.noun) and bool(_CUES["courtesy"].search(text))),
     }  # fmt: skip
     return np.asarray([held.get(name, 0.0) for name in FEATURES], np.float64)
+
+
+def _is_small_talk(word: str) -> bool:
+    """Say whether a word by itself is a courtesy, a person or a filler."""
+    cues = (_CUES[name] for name in ("courtesy", "own", "you"))
+    return word in STOP_WORDS or word in ZH_STOP or any(cue.fullmatch(word) for cue in cues)
 
 
 def _share(found: Sequence[bool]) -> float:

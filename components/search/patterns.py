@@ -101,7 +101,7 @@ SIZE = re.compile(
 NEGATION = re.compile(
     r"\b(?:but not|and not|not from|not by|not in|nothing|not|no|without|with no|excluding|exclude|except(?: for)?"
     r"|other than|anything but|avoid|minus|isn't|isnt|is not|aren't|arent|free of|don't want|dont want|do not want|hate)\b"
-    r"|(?:不要|不含|不带|别要|除了|没有|不是|不想要|不需要|去掉|排除)",
+    r"|(?:不要|不含|不带|别要|除了|(?<!有)没有|不是|不想要|不需要|去掉|排除)",
     re.IGNORECASE,
 )  # fmt: skip
 NEGATION_END = re.compile(

@@ -29,6 +29,7 @@ _NEAR = frozenset(
     if a != b
 )
 _SWAP, _MISSING, _DOUBLED, _STRANGE, _NEAR_KEY, _FIRST = 1.0, 1.0, 0.9, 1.3, 1.1, 0.5
+LEAST_LETTERS = 6  # of a word in which two slips are believed on no more than likeness
 _MOST = 60  # near words looked at per length
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 _WORDS = Path(__file__).with_name("english.txt")
@@ -101,6 +102,22 @@ def one_edit(word: str) -> set[str]:
     found.update(a + c + b for a, b in cuts for c in _LETTERS)
     found.discard(word)
     return found
+
+
+def is_close(typed: str, guess: Guess) -> bool:
+    """Say whether a guess may be meant though no title speaks for it.
+
+    People seldom miss a word's first letter, and two slips in a short word leave too little of it:
+    a shop without lobster sells no toasters to those who ask for it.
+
+    >>> is_close("lobster", Guess("toaster", "toaster", 0, edits=2, together=0))
+    False
+    >>> is_close("choclat", Guess("chocolate", "chocolate", 0, edits=2, together=0))
+    True
+    """
+    same_start = typed[0] == guess.word[0] or typed[:2] == guess.word[1::-1]
+    longer = max(len(typed), len(guess.word))
+    return same_start and (guess.edits == 1 or longer >= LEAST_LETTERS)
 
 
 @lru_cache(maxsize=1)
@@ -265,12 +282,11 @@ class Speller:
             before: the stem to its left.
             after: the stem to its right.
             others: stems of all other words asked for.
-            edits: allowed; by default by the word's length.
+            edits: allowed; by default 1 up to three letters, 2 from there on. Three are never a
+                slip of the same word: what they reach is another word.
             most: guesses wanted.
         """
         allowed = edits if edits is not None else 1 if len(typed) <= 3 else 2
-        if edits is None and len(typed) >= 8:
-            allowed = 3
         w = self.weights
         weights = (w.cost, w.held, w.asked, w.beside, w.together, w.alone, w.digit, w.typed)
         best: dict[str, Guess] = {}

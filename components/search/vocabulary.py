@@ -17,7 +17,7 @@ from components.search.categories import CategoryModel
 from components.search.features import head_of, nouns_of
 from components.search.lexicon import load_lexicon
 from components.search.patterns import STOP_WORDS
-from components.search.spelling import Guess, Speller, english
+from components.search.spelling import Guess, Speller, english, is_close
 
 LONGEST_PHRASE = 4
 NOUN_SHARE = 0.3  # of the kinds that hold a word, how many must end in it to make it a noun
@@ -253,7 +253,8 @@ class Vocabulary:
 
         Args:
             word: folded; a word that the catalogue has is never corrected, and one of plain English
-                only where its better stands in titles along with another word of the query.
+                only where its better stands in titles along with another word of the query. So it
+                is with a better that is far: another start, or two edits in a short word.
             before: the stem to its left; a pair that the catalogue knows wins.
             after: the stem to its right.
             others: stems of all other words of the query.
@@ -280,11 +281,9 @@ class Vocabulary:
         guesses = self.speller.guesses(
             word, before=before, after=after, others=others, edits=1 if is_word else None
         )
-        if is_word:
+        if is_word or (len(word) < 3 and others):  # two letters say too little beside others
             return [g for g in guesses if g.together]
-        if len(word) < 3 and others:  # two letters say too little beside others
-            return [g for g in guesses if g.together]
-        return guesses
+        return [g for g in guesses if g.together or is_close(word, g)]
 
     def likelier(
         self,

@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from components.cli import app
-from docs.tables import render, sections
+from docs.tables import PAGES, render, sections
 
 ROOT = Path(__file__).parents[2]
 DOCS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -42,7 +42,8 @@ def test_make_targets_and_commands_exist(path):
                 command = command.commands[word]
 
 
-def test_readme_tables_are_generated():
-    readme = (ROOT / "README.md").read_text()
-    assert sections(readme), "README holds no generated table"
-    assert render(readme, ROOT / "reports") == readme, "run `python -m docs.tables`"
+@pytest.mark.parametrize("name", PAGES)
+def test_tables_are_generated(name):
+    page = (ROOT / name).read_text()
+    assert sections(page), f"{name} holds no generated table"
+    assert render(page, ROOT / "reports") == page, "run `python -m docs.tables`"

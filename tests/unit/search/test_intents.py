@@ -65,6 +65,10 @@ def test_all_six_are_given_and_sum_to_one():
         ("my usual milk", "replenish"),
         ("thanks!", "chat"),
         ("Auralis wireless headphones", "navigational"),
+        ("good morning milk", "category"),
+        ("night milk", "category"),
+        ("nut free cereal", "category"),
+        ("good night", "chat"),
     ],
 )
 def test_plain_cases_are_sure(text, intent):

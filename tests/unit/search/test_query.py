@@ -105,6 +105,29 @@ def test_spelling(text, rest, corrected):
     assert (parsed.rest, parsed.corrected) == (rest, corrected)
 
 
+@pytest.mark.parametrize(
+    "text", ["organic lobster", "lobster", "okra", "oaster toast", "milk lobster", "shoal"]
+)
+def test_what_the_shop_lacks_is_not_bent_into_what_it_has(text):
+    parsed = read(text)
+    assert (parsed.corrected, parsed.corrections) == (None, ()), parsed
+
+
+def test_a_far_word_is_believed_only_where_titles_speak_for_it():
+    assert WORDS.correct("toazzer") == "toaster"  # two slips of a long word
+    assert WORDS.correct("mlki") is None
+    assert WORDS.correct("mlki", before="whole") == "milk"
+    assert WORDS.correct("xhole") is None  # few miss a first letter
+    assert WORDS.correct("xhole", after="milk") == "whole"
+    assert WORDS.correct("hwole") == "whole"
+
+
+def test_asking_whether_there_is_some_is_no_negation():
+    assert read("有没有牛奶").filters.exclude == {}
+    assert read("有没有牛奶").rest == "milk"
+    assert read("没有巧克力的麦片").filters.exclude == {"terms": ("chocolate",)}
+
+
 def test_no_word_of_the_catalogue_is_ever_corrected():
     for product in shop():
         for word in product.title.lower().replace(",", " ").split():
