@@ -235,7 +235,7 @@ class Shop:
         query = Query(query_id=response.request_id, text=request.query)
         self._log(
             "search", request, response, engines, recent, surface="search", now=now, query=query,
-            inputs=_inputs(page),
+            inputs=_inputs(page), propensities=(1.0,) * len(products),  # nothing is drawn here
         )  # fmt: skip
         return response
 

@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import TypeAdapter, ValidationError
 
 from components.contracts.errors import SourceError
-from components.contracts.params import IngestParams
+from components.contracts.params import IngestParams, SessionsParams
 from components.contracts.records import (
     INTERACTION_KINDS,
     Event,
@@ -27,6 +27,7 @@ from components.contracts.records import (
 from components.contracts.tables import REQUIRED_TABLES, SPECS
 from components.data.csv import BAD_SCHEMA
 from components.data.parquet import conform, empty_table
+from components.data.sessions import cut
 from components.data.source import CATEGORY_SEPARATOR, Ingested, first_monday_of, shop_week
 
 PAGE = 10_000
@@ -171,8 +172,15 @@ def _take_response(body: Mapping[str, Any], rows: Rows) -> None:
             "model_version": body["model_version"],
         }
     )
+    # Only slates explore, and the chances of those are in their own event.
+    chance = None if body["endpoint"] == "recommend" else 1.0
     rows["impressions"] += [
-        {"slate_id": body["slate_id"], "product_id": p["product_id"], "rank": p["rank"]}
+        {
+            "slate_id": body["slate_id"],
+            "product_id": p["product_id"],
+            "rank": p["rank"],
+            "propensity": chance,
+        }
         for p in products
     ]
 
@@ -198,11 +206,13 @@ def _tables(
         tables["events"] = pl.concat([old_events, events]).unique(
             "event_id", keep="first", maintain_order=True
         )
-        tables["products"] = _touched(tables["products"], tables["events"])
+        tables["products"] = _touched(tables["products"], events)
     for name in ("slates", "impressions", "queries"):
         new = _frame(name, rows[name])
         if name == "impressions":
             new = new.filter(pl.col("product_id").is_in(known.implode()))
+        if name == "slates":
+            new = _in_sessions(new)
         if name in tables:
             new = pl.concat([conform(tables[name], SPECS[name]), new])
         tables[name] = new.unique(list(SPECS[name].key), keep="first", maintain_order=True)
@@ -227,10 +237,20 @@ def _frame(name: str, rows: list[dict[str, Any]]) -> pl.DataFrame:
     return conform(frame, spec)
 
 
+def _in_sessions(slates: pl.DataFrame) -> pl.DataFrame:
+    """Name the session of each slate, which the service does not know when it shows one.
+
+    Cut at the inactivity gap by slates alone: what is clicked later must not rename what was.
+    """
+    named = cut(slates.rename({"slate_id": "event_id"}), SessionsParams().gap_minutes)
+    return conform(named.rename({"event_id": "slate_id"}), SPECS["slates"])
+
+
 def _touched(products: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Bring first sale and last update up to what the log saw."""
+    """Bring first sale and last update up to what the log saw; a click sells nothing."""
+    sold = pl.col("at").filter(pl.col("kind") == "purchase")
     seen = events.group_by("product_id").agg(
-        pl.col("at").min().alias("_first"), pl.col("at").max().alias("_last")
+        sold.min().alias("_first"), pl.col("at").max().alias("_last")
     )
     return (
         conform(products, SPECS["products"])

@@ -124,3 +124,54 @@ def test_damaged_tombstones_stop_the_ingest(tmp_path):
     path.write_text("{")
     with pytest.raises(SourceError, match="export the tombstones again"):
         drop_forgotten({}, path)
+
+
+def test_what_the_log_adds_rewrites_nothing_that_was_known(url):
+    """Before and after the first events of the log, rows of the base are the same."""
+    given = params(url, "synthetic")
+    log, base = serving_log.read(given).tables, serving_log._base(given).tables
+    columns = ["product_id", "first_sold_at"]
+    known = base["products"].select(columns).sort("product_id")
+    assert known["first_sold_at"].null_count() < known.height
+    store = Store(url)
+    unsold = known.filter(pl.col("first_sold_at").is_null())["product_id"].to_list()
+    looked = [*known["product_id"].to_list()[:5], *unsold[:1]]
+    store.append_events(
+        [
+            Click(event_id=f"look-{p}", at=datetime(2023, 1, 1, tzinfo=UTC), product_id=p,
+                  visitor_id="w2")
+            for p in looked
+        ]
+    )  # fmt: skip
+    store.close()
+    later = serving_log.read(given).tables
+    for tables in (log, later):
+        found = tables["products"].filter(pl.col("product_id") != "new").select(columns)
+        assert found.sort("product_id").equals(known)
+    assert later["slates"].filter(pl.col("slate_id") != "s1")["session_id"].null_count() == 0
+
+
+def test_a_slate_has_a_session_that_later_clicks_do_not_rename(tmp_path):
+    url = f"sqlite:///{tmp_path / 'state.db'}"
+    store = Store(url)
+    product = Product(product_id="new", title="Oat bar", category=("Snacks",), price_minor=199)
+    store.append_events([ProductChanged(event_id="a", at=AT, visitor_id="shop", product=product)])
+
+    def shown(name, minutes):
+        return SlateShown(
+            event_id=name, at=AT + timedelta(minutes=minutes), visitor_id="w1", slate_id=name,
+            surface="home", impressions=(Impression(product_id="new", rank=1, propensity=1.0),),
+        )  # fmt: skip
+
+    clicked = Click(event_id="k", at=AT + timedelta(minutes=1), visitor_id="w1", slate_id="s1",
+                    product_id="new", session_id="told")  # fmt: skip
+    store.append_events([clicked, shown("s1", 0), shown("s2", 10), shown("s3", 50)])
+    first = dict(serving_log.read(params(url)).tables["slates"].select("slate_id", "session_id")
+                 .iter_rows())  # fmt: skip
+    assert first["s1"] == first["s2"] != first["s3"]
+    late = clicked.model_copy(update={"event_id": "l", "slate_id": "s3", "session_id": "late"})
+    store.append_events([late, shown("s4", 60)])
+    store.close()
+    again = dict(serving_log.read(params(url)).tables["slates"].select("slate_id", "session_id")
+                 .iter_rows())  # fmt: skip
+    assert again == first | {"s4": first["s3"]}
