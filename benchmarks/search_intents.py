@@ -43,6 +43,17 @@ THINGS = (
 )  # fmt: skip
 COLOURS = ("black", "white", "teal", "red", "green", "silver")
 MATERIALS = ("steel", "wool", "cotton", "leather", "bamboo", "glass")
+# Things that one shop or the other lacks: a shopper who asks for them wants a shelf, not a talk.
+ABSENT = (
+    "lobster", "okra", "violin", "saddle", "kimchi", "chorizo", "trumpet", "canoe", "anvil", "kayak",
+    "piano", "tractor", "couscous", "falafel", "harmonica", "snorkel", "parachute", "easel", "hammock",
+    "trampoline", "accordion", "bagpipes", "caviar", "crowbar", "wheelbarrow", "surfboard", "telescope",
+    "tambourine", "venison", "sundial", "chisel", "lathe", "oboe", "pheasant", "quiver", "rudder",
+)  # fmt: skip
+ABSENT_HELD_OUT = (
+    "xylophone", "quinoa", "crayfish", "cello", "chainsaw", "greenhouse", "skateboard", "flute",
+    "hummus", "kohlrabi", "microscope", "oyster", "pickaxe", "rickshaw", "scythe", "ukulele", "wetsuit",
+)  # fmt: skip
 TEMPERATURES = tuple(round(0.6 + 0.1 * n, 1) for n in range(30))
 FIT: Mapping[str, tuple[str, ...]] = {
     "navigational": (
@@ -57,6 +68,7 @@ FIT: Mapping[str, tuple[str, ...]] = {
         "good {kind}", "{kind} free of worries", "{kind} for {category}", "{category} for the {kind}", "{category} aisle", "what {kind} do you have?", "gifts {kind}",
         "day {kind}", "good morning {kind}", "cool {kind}", "happy birthday {kind}", "name brand {kind}",
         "cold weather {kind}", "dairy free {kind}", "fat free {kind}", "love {kind}", "{kind} for a rainy day",
+        "{absent}", "{absent}", "{absent} {kind}", "good {absent}",
         "{zh}", "{zh}", "我想买{zh}", "有{zh}吗", "买点{zh}", "{zh}推荐", "找{zh}",
     ),
     "attribute": (
@@ -103,6 +115,7 @@ HELD_OUT: Mapping[str, tuple[str, ...]] = {
         "{kind}", "{kind}", "{category}", "all {kind}", "shopping for {kind}", "{kind} for a birthday",
         "could you show me {kind}", "any {kind}", "{kind} or {kind2}", "a few {kind}", "are there any {kind}?",
         "night {kind}", "great {kind}", "welcome {kind}", "nut free {kind}", "thank you {kind}", "okay {kind}",
+        "{absent_held}", "some {absent_held}",
         "{zh}", "给我看看{zh}", "需要{zh}", "有没有{zh}",
     ),
     "attribute": (
@@ -216,6 +229,8 @@ def _fillers(products: Sequence[Product], vocabulary: Vocabulary) -> dict[str, l
         "value": sorted(values),
         "size": ["12 oz", "1 gal", "size 42", "16 gb", "2 lb", "500 ml", "15 inch"],
         "zh": zh,
+        "absent": [w for w in ABSENT if not vocabulary.knows(w)],
+        "absent_held": [w for w in ABSENT_HELD_OUT if not vocabulary.knows(w)],
     }
 
 

@@ -55,6 +55,7 @@ Affinity = Callable[[Sequence[str]], FloatArray]
 ARTEFACT = "index"
 DEPTH = 200  # candidates by words, and as many by meaning
 MEANT = 0.5  # similarity from which a product counts as an answer without sharing a word
+NEAR = 0.9  # of the shop's nearest product, for answers where no word of the query helps
 COVERED = 0.5  # share of the query's informative words that an answer must hold
 ODDS = 0.15  # of a reading's log odds against what was typed, in its products' scores
 
@@ -713,7 +714,8 @@ class SearchEngine:
             liked = np.asarray(affinity([snapshot.table.ids[r] for r in rows]), np.float32)
         asked = self.asked(parsed)
         features = self._shelf.features(asked, rows, Signals(words, meaning, head, liked))
-        return rows, features, words, self._is_answer(asked, rows, meaning, strict=strict)
+        answers = self._is_answer(asked, rows, meaning, vector=vector, strict=strict)
+        return rows, features, words, answers
 
     def candidates(
         self, text: str, *, depth: int = DEPTH, parsed: ParsedQuery | None = None
@@ -753,10 +755,19 @@ class SearchEngine:
         return Asked(words, same, brands, parsed.noun)
 
     def _is_answer(
-        self, asked: Asked, rows: IntArray, meaning: FloatArray, *, strict: bool = False
+        self,
+        asked: Asked,
+        rows: IntArray,
+        meaning: FloatArray,
+        *,
+        vector: FloatArray | None,
+        strict: bool = False,
     ) -> BoolArray:
         """Say which candidates hold enough of the words, or mean the same.
 
+        Where none holds the words, meaning alone answers, and only what comes about as close as
+        the nearest product of the whole shop: of "organic lobster" the shop has seafood, though
+        none organic, and its organic carrots are no answer.
         Where the kind of thing asked for is known and no candidate is of that kind, nothing
         answers: other products with the same attributes are not what was asked for. `strict`
         leaves out what is not of the kind in any case.
@@ -768,7 +779,13 @@ class SearchEngine:
         is_same = np.zeros(len(rows), np.bool_)
         for phrase in filter(None, asked.same):
             is_same |= holds[:, held.columns_of(phrase)].all(1)
-        found = (meaning >= MEANT) | (share >= COVERED) | is_same
+        said_so = (share >= COVERED) | is_same
+        least = MEANT
+        alone = strict or not said_so.any()
+        if vector is not None and alone and meaning.max(initial=0.0) >= MEANT:
+            nearest = self._index.nearest(vector, k=1).scores
+            least = max(MEANT, NEAR * float(nearest.max(initial=0.0)))
+        found = (meaning >= least) | said_so
         is_kind = found & (is_same | holds[:, held.columns_of(asked.noun)].all(1))
         return found if not asked.noun or (not strict and is_kind.any()) else is_kind
 
@@ -819,6 +836,7 @@ class SearchEngine:
         asked = WordQuery.of(parsed.rest, parsed.expansions)
         by_words = self._index.words(asked, k=len(snapshot.table), allowed=None)
         rows, meaning = by_words.rows, np.zeros(len(by_words.rows), np.float32)
+        vector = None
         if self.encoder is not None:
             vector = self.encoder.encode([parsed.rest])[0]
             near = self._index.nearest(vector, k=min(2000, len(holds)))
@@ -827,7 +845,8 @@ class SearchEngine:
             meaning[np.searchsorted(rows, near.rows)] = near.scores
         inside = rows < len(holds)
         rows, meaning = rows[inside], meaning[inside]
-        holds[rows] = self._is_answer(self.asked(parsed), rows, meaning, strict=True)
+        asked_for = self.asked(parsed)
+        holds[rows] = self._is_answer(asked_for, rows, meaning, vector=vector, strict=True)
         return holds
 
     def _scored(

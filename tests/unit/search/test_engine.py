@@ -67,6 +67,39 @@ def test_an_empty_result_says_what_to_drop_and_what_that_buys(engine):
     assert {p.product_id for p in result.products} == {"h1", "h2"}
 
 
+class Drawn:
+    """A stand-in language in which a lobster is near seafood and not so far from carrots."""
+
+    width = 3
+    meanings = (("lobster", (1, 0, 0)), ("seafood", (0.7, 0.714, 0)), ("carrots", (0.55, 0, 0.835)))
+
+    def encode(self, texts):
+        rows = np.zeros((len(texts), 3), np.float32)
+        for n, text in enumerate(texts):
+            near = next((v for word, v in self.meanings if word in text.lower()), (0, 1, 0))
+            rows[n] = np.asarray(near, np.float32) / np.linalg.norm(near)
+        return rows
+
+
+def test_what_merely_shares_a_constraint_is_no_answer():
+    organic = {"diet": "organic"}
+    shelf = [
+        product("sea", "Seafood, 8 oz", type="Seafood", price_minor=900),
+        *(
+            product(f"o{n}", f"Organic carrots, {n} lb", price_minor=100 + n, attributes=organic)
+            for n in range(1, 5)
+        ),
+    ]
+    engine = SearchEngine.from_products(Catalogue.from_products(shelf), Drawn())
+    result = engine.search(SearchRequest(query="organic lobster"))
+    assert result.corrected_query is None
+    assert (result.total, result.relaxed) == (0, ("attributes.diet",))
+    assert [p.product_id for p in result.products] == ["sea"]
+    first = result.relaxations[0]
+    assert (first.drop, first.hits) == (("attributes.diet",), 1)
+    assert found(engine, "lobster") == ["sea"]
+
+
 def test_sort_orders(engine):
     assert found(engine, "headphones", sort="price") == ["h2", "h1"]
     assert found(engine, "headphones", sort="-price") == ["h1", "h2"]
