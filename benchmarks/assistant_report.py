@@ -26,6 +26,8 @@ HALVES = {
     "talk": ("grocery_talk",),
     "bazaar_develop": ("bazaar_develop",),
     "bazaar_apart": ("bazaar_apart",),
+    "parade_develop": ("parade_develop",),
+    "parade_apart": ("parade_apart",),
 }
 REPEAT = 4
 
@@ -102,8 +104,8 @@ def main() -> None:
         rows.append({**row, "shipped": row["model"] == "assistant"})
     report = {
         "protocol": "P7",
-        "dataset": "own conversations (four shops), evaluation suite, simulated shoppers",
-        "split": "develop | apart | later | bazaar_develop | bazaar_apart",
+        "dataset": "own conversations (five shops), evaluation suite, simulated shoppers",
+        "split": " | ".join(HALVES),
         "cut_off": None,
         "n": sum(row["n"] for row in rows),
         "seed": [1, 2, 3, 4, 5],

@@ -153,30 +153,22 @@ def load(source: Source) -> Engines:
         ArtefactError: the release is altered, or has no catalogue.
     """
     from components.assistant.assemble import load_parts
-    from components.text.ratings import RatingModel
 
     verify(source)
     parts = load_parts(source.folder)
-    degraded = list(parts.degraded)
-    ratings = None
-    try:
-        ratings = RatingModel.load(source.folder)
-    except ArtefactError as error:
-        logger.warning("release %s without ratings: %s", source.release_id, error)
-        degraded.append("ratings")
     return Engines(
         release_id=source.release_id,
         folder=source.folder,
         catalogue=parts.catalogue,
         search=parts.search,
         recommend=parts.recommend,
-        ratings=ratings,
+        ratings=parts.ratings,
         classify=parts.classify,
         offers=parts.offers,
         shown_offers=Offers(parts.offers),
         data_end=parts.data_end,
         currency=parts.currency,
-        degraded=tuple(degraded),
+        degraded=parts.degraded,
         community=parts.community,
     )
 

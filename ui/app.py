@@ -31,7 +31,7 @@ from ui import cards, merchandising, operations, panels, searches
 from ui.acts import Acts, without_spans
 from ui.client import Client
 from ui.panels import Said
-from ui.state import Tab, Talk, guest, new_talk
+from ui.state import Held, Tab, Tabs, Talk, guest, new_talk
 from ui.words import LANGUAGES, say
 
 HERE = Path(__file__).parent
@@ -65,7 +65,7 @@ def head(tab: Tab) -> str:
     return _wrap(
         f'<a class="sw-skip" href="#sw-shelf">{say(lang, "skip")}</a>'
         f'<header class="sw-bar" data-lang="{lang}" data-visitor="{cards.text(tab.visitor_id)}">'
-        f'<div class="sw-mark"><b>Shelfwise</b><span>{say(lang, "tagline")}</span></div>'
+        f'<div class="sw-mark"><h1>Shelfwise</h1><span>{say(lang, "tagline")}</span></div>'
         '<div class="sw-search" role="search"><input id="sw-query" type="text" role="combobox" '
         'autocomplete="off" spellcheck="false" aria-expanded="false" aria-controls="sw-suggest" '
         f'aria-autocomplete="list" aria-label="{say(lang, "search")}" maxlength="1000" '
@@ -370,6 +370,7 @@ def build(client: Client | None = None) -> gr.Blocks:
     """Return the shop and its operations page; the service is first asked when a page opens."""
     service = client or Client()
     acts = Acts(service)
+    tabs_open = Tabs()
 
     def suggest(asked: dict[str, str]) -> list[dict[str, str]]:
         """Return completions as plain data; the page sets them as text."""
@@ -419,18 +420,23 @@ def build(client: Client | None = None) -> gr.Blocks:
         def drawn(tab: Tab, names: tuple[str, ...]) -> dict[Any, Any]:
             return {tab_state: tab, **{blocks[n]: PARTS[n](tab) for n in names}}
 
-        def handle(tab: Tab, talk: Talk, event: gr.EventData) -> Iterator[dict[Any, Any]]:
+        def handle(
+            tab: Tab, talk: Talk, event: gr.EventData, request: gr.Request
+        ) -> Iterator[dict[Any, Any]]:
+            held = tabs_open.of(request.session_hash)
             data = dict(event._data or {})
             name = str(data.pop("act", data.pop("form", "")))
             if name in TALKS:
-                yield from speak(tab, talk, name, data)
+                yield from speak(held, held.tab or tab, talk, name, data)
                 return
             if name == "look":
                 name = "memory" if data.get("at") == "memory" else ""
             if not name:
-                yield {tab_state: tab}
+                yield {tab_state: held.tab or tab}
                 return
-            after = acts.run(tab, name, data)
+            with held.lock:
+                tab = held.tab or tab
+                after = held.tab = acts.run(tab, name, data)
             updates = drawn(after, changed(name, tab, after))
             if name in ("language", "visitor", "forget_yes") and after.problem == "":
                 talk = talk if name == "language" else new_talk()
@@ -442,7 +448,7 @@ def build(client: Client | None = None) -> gr.Blocks:
             yield updates
 
         def speak(
-            tab: Tab, talk: Talk, name: str, data: dict[str, Any]
+            held: Held, tab: Tab, talk: Talk, name: str, data: dict[str, Any]
         ) -> Iterator[dict[Any, Any]]:
             last = talk
             for last in converse(service, tab, talk, name, data):
@@ -457,7 +463,9 @@ def build(client: Client | None = None) -> gr.Blocks:
             if last.state.get("constraints") != talk.state.get("constraints"):
                 updates[blocks["say"]] = say_form(tab, last)
             if answer.commands:
-                after = acts.run(tab, "refresh_basket", {})
+                with held.lock:
+                    tab = held.tab or tab
+                    after = held.tab = acts.run(tab, "refresh_basket", {})
                 if after.basket != tab.basket:
                     updates |= drawn(after, ("basket", "tabs", "nav", "grid"))
             if updates:
@@ -467,6 +475,7 @@ def build(client: Client | None = None) -> gr.Blocks:
             language = request.headers.get("accept-language", "en")[:2].lower()
             tab = replace(tab, language="zh" if language == "zh" else "en")
             after = acts.run(tab, "start", {})
+            tabs_open.of(request.session_hash).tab = after
             updates = drawn(after, tuple(PARTS))
             if after.language != "en":
                 updates |= {
@@ -491,7 +500,7 @@ def build(client: Client | None = None) -> gr.Blocks:
 
     with demo.route("Operations", "/operations", show_in_navbar=False):
         bar = _wrap(
-            '<header class="sw-bar sw-two-ends"><div class="sw-mark"><b>Shelfwise</b><span>operations</span></div>'
+            '<header class="sw-bar sw-two-ends"><div class="sw-mark"><h1>Shelfwise</h1><span>operations</span></div>'
             '<div class="sw-tools"><a class="sw-stay" href="/">Back to the shop</a><button type="button" '
             'class="sw-btn sw-round" data-toggle="theme" aria-label="Light or dark">◐</button></div>'
             "</header>"

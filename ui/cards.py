@@ -20,6 +20,7 @@ from components.contracts.messages import (
     Span,
 )
 from components.contracts.records import Product
+from ui.reasons import in_words, origin_in_words
 from ui.words import say
 
 _TEMPLATE = str.maketrans({"$": "&#36;", "{": "&#123;", "}": "&#125;", "`": "&#96;", "\\": "&#92;"})
@@ -146,7 +147,7 @@ def card(
             ),
         ]
     )
-    reason = product.reasons[0].text if product.reasons else ""
+    reason = in_words(product.reasons[0].text, language) if product.reasons else ""
     chip = f'<p class="sw-reason">{text(reason)}</p>' if reason else ""
     buy = (
         button("add", say(language, "add"), kind="sw-primary",
@@ -180,12 +181,12 @@ def _why(product: ScoredProduct, language: str) -> str:
         return ""
     lines = []
     for reason in product.reasons:
-        line = text(reason.text)
+        line = text(in_words(reason.text, language))
         if reason.counterfactual_rank is not None:
             line += " " + say(language, "why_rank", n=reason.counterfactual_rank)
         lines.append(f"<li>{line}</li>")
     if product.origin:
-        names = ", ".join(text(origin.replace("_", " ")) for origin in product.origin)
+        names = ", ".join(text(origin_in_words(o, language)) for o in product.origin)
         lines.append(f"<li>{say(language, 'why_origin')}: {names}</li>")
     return f"<details><summary>{say(language, 'why')}</summary><ul>{''.join(lines)}</ul></details>"
 
@@ -493,7 +494,7 @@ def detail(
             rows.append(
                 f"<tr><th scope=row>{text(name.capitalize())}</th><td>{text(value)}</td></tr>"
             )
-    why = "".join(f"<li>{text(reason)}</li>" for reason in reasons)
+    why = "".join(f"<li>{text(in_words(reason, language))}</li>" for reason in reasons)
     explained = f"<h3>{say(language, 'why')}</h3><ul>{why}</ul>" if why else ""
     described = f"<p>{text(product.description)}</p>" if product.description else ""
     return (

@@ -40,7 +40,7 @@ def chat(said: Sequence[Said], language: str) -> str:
             f'<ul aria-label="{say(language, "try")}">{tries}</ul></div>'
         )
     bubbles = [_bubble(one, language, is_last=i == len(said) - 1) for i, one in enumerate(said)]
-    return f'<ol class="sw-log" role="log" aria-live="polite">{"".join(bubbles)}</ol>'
+    return f'<div role="log" aria-live="polite"><ol class="sw-log">{"".join(bubbles)}</ol></div>'
 
 
 def _bubble(one: Said, language: str, *, is_last: bool) -> str:
@@ -59,7 +59,7 @@ def _bubble(one: Said, language: str, *, is_last: bool) -> str:
             parts.append(f'<ol class="sw-rows">{rows}</ol>')
         if is_last:
             parts.append(_choices(answer.choices))
-            parts.append(_confirmation(answer.confirmation, language))
+            parts.append(_confirmation(answer.confirmation, language, said=one.words))
         if answer.claims:
             count = say(language, "checked", n=len(answer.claims))
             facts = "".join(
@@ -98,16 +98,19 @@ def _choices(choices: Sequence[str]) -> str:
     return f'<ul class="sw-choices">{made}</ul>' if made else ""
 
 
-def _confirmation(confirmation: Confirmation | None, language: str) -> str:
+def _confirmation(confirmation: Confirmation | None, language: str, *, said: str) -> str:
     if confirmation is None:
         return ""
+    # What the bubble above says already is not said twice.
+    is_said = confirmation.summary.strip() in said
+    summary = say(language, "total") if is_said else text(confirmation.summary)
     total = (
         f"<b>{text(money(confirmation.total_minor, confirmation.currency or 'USD', language))}</b>"
         if confirmation.total_minor is not None
         else ""
     )
     return (
-        f'<div class="sw-confirm"><p>{text(confirmation.summary)} {total}</p>'
+        f'<div class="sw-confirm"><p>{summary} {total}</p>'
         f"{button('confirm', say(language, 'confirm'), kind='sw-primary', confirmation=confirmation.id)}"
         f"{button('refuse', say(language, 'not_now'), kind='sw-outline')}</div>"
     )
@@ -265,9 +268,9 @@ def memory(kept: VisitorResponse | None, language: str, *, is_asking: bool, rece
         else button("forget", say(language, "forget"), kind="sw-outline sw-dangerous")
     )
     return (
-        f'<div class="sw-memory">{lead}<h3>{say(language, "memory_habits")}</h3>'
+        f'<div class="sw-memory">{lead}<h2>{say(language, "memory_habits")}</h2>'
         f"{f'<ul>{habits}</ul>' if habits else nothing}"
-        f"<h3>{say(language, 'memory_prefs')}</h3>"
+        f"<h2>{say(language, 'memory_prefs')}</h2>"
         f"{f'<ul class=sw-prefs>{preferences}</ul>' if preferences else nothing}{form}"
         f'<p class="sw-soft">{counts}</p>{ask}</div>'
     )

@@ -25,6 +25,8 @@
     if (!main) return;
     main.dataset.view = name;
     if (name !== "shelf") main.dataset.side = name;
+    const toast = document.getElementById("sw-toast");
+    if (toast) toast.dataset.at = name;
     mark();
   };
   window.shelfwise = { view };
@@ -100,7 +102,11 @@
         if (writing && document.activeElement === body) line.focus({ preventScroll: true });
       }
       const chat = target.closest("#sw-chat");
-      if (chat) chat.scrollTop = chat.scrollHeight;
+      if (chat) {
+        chat.scrollTop = chat.scrollHeight;
+        const alone = document.querySelector("#sw-main[data-view=chat]");
+        if (alone && innerWidth <= 860) scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" });
+      }
       if (target.closest("#sw-toast")) {
         clearTimeout(timer);
         const hide = () => {

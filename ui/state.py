@@ -1,6 +1,8 @@
 """What one browser tab knows: who shops, in which language, what is looked at. Immutable."""
 
+import threading
 import uuid
+from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -82,6 +84,39 @@ class Talk:
     session_id: str
     said: tuple[Said, ...] = ()
     state: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Held:
+    """The newest state of one tab, and the lock that lets one act change it at a time."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    tab: Tab | None = None
+
+
+class Tabs:
+    """The open tabs by session: each act starts from what the one before it left.
+
+    The browser sends an act with the state it knew when it was clicked. Answered late, it would
+    write an old state over a newer one; so the newest is kept here, for the tabs used last.
+    """
+
+    def __init__(self, most: int = 2000) -> None:
+        """Keep at most so many tabs."""
+        self._most = most
+        self._held: OrderedDict[str, Held] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, session: str | None) -> Held:
+        """Return what is held of a session; of none, something of its own."""
+        if session is None:
+            return Held()
+        with self._lock:
+            held = self._held.setdefault(session, Held())
+            self._held.move_to_end(session)
+            while len(self._held) > self._most:
+                self._held.popitem(last=False)
+            return held
 
 
 def guest() -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from components.assistant.classifier import IntentClassifier
 from components.assistant.engine import Assistant
 from components.assistant.offers import Offers, read_offers
+from components.assistant.sentiment import Sentiment
 from components.contracts.errors import ArtefactError
 from components.contracts.records import Review
 from components.data.catalogue import Catalogue
@@ -26,6 +27,7 @@ from components.recommend.engine import RecommendEngine
 from components.search.engine import SearchEngine
 from components.state.store import Store
 from components.text.packaged import packaged_folder
+from components.text.ratings import RatingModel
 
 logger = logging.getLogger(__name__)
 _REMEMBERED = 50_000  # texts whose vectors are kept
@@ -44,6 +46,7 @@ class Parts:
     currency: str
     degraded: tuple[str, ...] = ()
     community: Community = field(default_factory=Community)
+    ratings: RatingModel | None = None
 
 
 def load_parts(folder: Path) -> Parts:
@@ -73,6 +76,7 @@ def load_parts(folder: Path) -> Parts:
         lambda: RecommendEngine.load(folder, catalogue=catalogue, table=search.table),
         lambda: RecommendEngine.from_catalogue(catalogue, table=search.table),
     )
+    ratings = part("ratings", lambda: RatingModel.load(folder), lambda: None)
     clock = json.loads((folder / "catalogue" / "clock.json").read_text(encoding="utf-8"))
     return Parts(
         catalogue=catalogue,
@@ -88,6 +92,7 @@ def load_parts(folder: Path) -> Parts:
         currency=catalogue.get(catalogue.ids[0]).currency if len(catalogue) else "USD",
         degraded=tuple(degraded),
         community=Community.load(folder),
+        ratings=ratings,
     )
 
 
@@ -113,6 +118,13 @@ def packaged_encode() -> Callable[[Sequence[str]], Any] | None:
         return rows
 
     return encode
+
+
+def sentiment_of(ratings: RatingModel | None) -> Sentiment | None:
+    """Return what reads reviews; None where the release has no review model."""
+    if ratings is None or ratings.reader is None:
+        return None
+    return Sentiment(ratings.reader.predict, ratings.state.mean)
 
 
 def assistant_of(
@@ -155,4 +167,5 @@ def assistant_of(
         reviews=reviews,
         classify=parts.classify,
         language_model=language_model,
+        sentiment=sentiment_of(parts.ratings),
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 from components.assistant.money import exponent, money_text
 from components.assistant.safety import safe_title
+from components.assistant.sentiment import Sentiment, count, is_said
 from components.assistant.variants import in_stock, line_price, variant_of
 from components.contracts.messages import Claim
-from components.contracts.records import Product
+from components.contracts.records import Product, Review
 
 _MONEY = re.compile(
     r"(?:[€$£¥]\s?(\d[\d,]*(?:\.\d+)?))|(?:(\d[\d,]*(?:\.\d+)?)\s?(?:欧元|美元|英镑|元|日元|EUR|USD|GBP|CNY|JPY|CHF|SEK|NOK|euros?|dollars?|pounds?))"
@@ -75,23 +76,49 @@ class ClaimBook:
         """State that a product is the most of something among others."""
         return self._add("superlative", text, f"product:{product.product_id}:{by}", list(among))
 
+    def review(self, product: Product, review_id: str, sentence: str) -> str:
+        """Repeat a sentence of a review."""
+        return self._add("review", sentence, f"reviews:{product.product_id}:{review_id}", None)
+
+    def voices(self, product: Product, what: str, n: int) -> str:
+        """State how many reviews there are (`total`), or `praise` or `fault` a product."""
+        return self._add("count", str(n), f"reviews:{product.product_id}:{what}", n)
+
     def offer(self, product: Product, text: str) -> str:
         """State an offer that runs."""
         return self._add("offer", text, f"product:{product.product_id}", text)
 
 
-def stale(claims: Sequence[Claim], product_of: Callable[[str], Product | None]) -> list[Claim]:
-    """Return the claims that the live catalogue does not bear out.
+def stale(
+    claims: Sequence[Claim],
+    product_of: Callable[[str], Product | None],
+    reviews_of: Callable[[str], Sequence[Review]] = lambda product_id: (),
+    sentiment: Sentiment | None = None,
+) -> list[Claim]:
+    """Return the claims that the live catalogue and its reviews do not bear out.
 
     Args:
         claims: what a reply states.
         product_of: product id to the live record, None if there is none.
+        reviews_of: product id to its reviews as they are now.
+        sentiment: what counted the reviews without stars.
     """
     return [
         claim
         for claim in claims
-        if claim.source.startswith("product:") and not _holds(claim, product_of)
+        if (claim.source.startswith("product:") and not _holds(claim, product_of))
+        or (claim.source.startswith("reviews:") and not _heard(claim, reviews_of, sentiment))
     ]
+
+
+def _heard(
+    claim: Claim, reviews_of: Callable[[str], Sequence[Review]], sentiment: Sentiment | None
+) -> bool:
+    product_id, _, what = claim.source.removeprefix("reviews:").rpartition(":")
+    reviews = reviews_of(product_id)
+    if claim.kind == "review":
+        return is_said(claim.text, reviews, what)
+    return getattr(count(reviews, sentiment), what, None) == claim.value
 
 
 def _holds(claim: Claim, product_of: Callable[[str], Product | None]) -> bool:

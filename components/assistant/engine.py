@@ -29,6 +29,7 @@ from components.assistant.places import Places
 from components.assistant.replies import Writer
 from components.assistant.results import Item, Result
 from components.assistant.safety import safe_title
+from components.assistant.sentiment import Sentiment
 from components.assistant.shelf import Shelf
 from components.assistant.state import DialogueState, public_constraints
 from components.assistant.tools import command_of
@@ -73,6 +74,7 @@ class Assistant:
         classify: Callable[[str], tuple[str, float]] | None = None,
         language_model: Any = None,
         encode: Callable[[Sequence[str]], Any] | None = None,
+        sentiment: Sentiment | None = None,
     ) -> None:
         """Put the parts together.
 
@@ -90,6 +92,7 @@ class Assistant:
             classify: glossed text to (intent, probability), for what the rules do not cover.
             encode: texts to unit vectors, for words the catalogue does not know; that of `search`
                 by default, none if it has none.
+            sentiment: reads what reviews say; None = their stars and a list of aspects.
             language_model: a `components.assistant.llm.LanguageModel`; None = what the environment
                 names, if anything.
         """
@@ -102,6 +105,7 @@ class Assistant:
         self._recommend = recommend
         self._offers = offers or Offers()
         self._reviews = reviews
+        self._sentiment = sentiment
         self._model = language_model or model_from_environment()
         self._parser = CommandParser(classify)
         self._lexicon = Lexicon(currency=currency, rates=dict(rates or {}))
@@ -196,7 +200,7 @@ class Assistant:
     def _run(
         self, request: TurnRequest, context: Context, parse: Parse, degraded: tuple[str, ...]
     ) -> TurnResponse:
-        tools = Tools(self.store, self._recommend, self._offers, self._reviews)
+        tools = Tools(self.store, self._recommend, self._offers, self._reviews, self._sentiment)
         executor = Executor(tools, context, request.session_id)
         results = [
             self._facts(executor.run(command), parse, context) for command in parse.commands[:8]
@@ -326,7 +330,12 @@ class Assistant:
         writer = Writer(book)
         reply = " ".join(dict.fromkeys(writer.write(r) for r in results)).strip()
         live = self.catalogue.products
-        wrong = stale(book.claims, lambda product_id: live.get(product_id))
+        wrong = stale(
+            book.claims,
+            lambda product_id: live.get(product_id),
+            self._reviews,
+            self._sentiment,
+        )
         extra = unstated_money(reply, book.claims, self.currency)
         if wrong or extra:
             logger.warning(

@@ -21,6 +21,7 @@ from components.assistant.offers import Offer, Offers, is_reduced
 from components.assistant.places import DEPTH, arranged
 from components.assistant.references import References
 from components.assistant.results import Item, Result
+from components.assistant.sentiment import Sentiment, hear
 from components.assistant.shelf import (
     Found,
     Hit,
@@ -85,6 +86,7 @@ class Tools:
     recommend: RecommendEngine | None
     offers: Offers
     reviews: Callable[[str], Sequence[Review]]
+    sentiment: Sentiment | None = None
 
 
 class Executor:
@@ -1075,7 +1077,7 @@ class Executor:
             self.focused(command.product_id, "reviews_summary"),
             products=self.items([hit]),
             shows=True,
-            facts={"reviews": reviews},
+            facts={"reviews": reviews, "heard": hear(reviews, self.t.sentiment)},
         )
 
     # -- basket

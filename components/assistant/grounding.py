@@ -26,8 +26,10 @@ from components.assistant.synonyms import (
     ANTONYMS,
     COLOR_WORDS,
     COMMON_WORDS,
+    EVERYDAY_VERBS,
     OPTION_NAMES,
     PEOPLE_OPTIONS,
+    QUALITY_NOUNS,
     STOPWORDS,
     SUPERLATIVES,
     SYNONYMS,
@@ -99,7 +101,7 @@ _BREAKS = frozenset(
     }
 )
 _NOT = re.compile(
-    r"\b(?:don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|not (?:from|by|in|for|made of|made from|the|a|an)|nothing (?:from|by|in|for|with|made of)|nothing(?! else)|does not (?:have|contain|include)|none (?:from|by|of|in|with)|won't (?:buy|wear|have)|remove (?:all|the|any)?|never(?: again)?|except(?: for)?|everything but|anything but|cannot stand|allergic to|can't stand|rather than|other than|apart from|instead of|filter out|excluding|leave out|avoiding|rule out|without|exclude|besides|dislike|neither|free of|detest|aren't|avoid|minus|isn't|hate|skip|not|non|nor|no)\b"
+    r"\b(?:don't (?:want|like|need|show|include|care for|fancy)(?: me)?(?: any)?|do not (?:want|like|need|show|include)(?: me)?(?: any)?|doesn't (?:have|contain|include|need|come with)|not (?:from|by|in|for|made of|made from|the|a|an)|nothing (?:from|by|in|for|with|made of|that(?:'s| is| has)?)|nothing(?! else)|does not (?:have|contain|include)|none (?:from|by|of|in|with)|won't (?:buy|wear|have)|remove (?:all|the|any)?|never(?: again)?|except(?: for)?|everything but|anything but|cannot stand|(?:allergic|sensitive|intolerant) (?:to|of)|reacts? (?:badly )?to|(?:can't|cannot) (?:wear|eat|have|use|drink|tolerate|abide)(?: any)?|can't stand|rather than|other than|apart from|instead of|filter out|excluding|leave out|avoiding|rule out|without|exclude|besides|dislike|neither|free of|detest|aren't|avoid|minus|isn't|hate|skip|not|non|nor|no)\b"
 )
 _FREE_OF = re.compile(
     r"\b(?:(?:does|do|need|needs)(?: not|n't)? (?:need |have )?to be|(?:doesn't|don't|needn't|does not|do not|don't|needs not|need not) (?:really )?(?:need to |have to |necessarily )?be|doesn't (?:have to|need to) be|don't (?:have to|need to) be|not necessarily|no need (?:for|to be|for it to be|for them to be)|don't care (?:about|if|whether)(?: it's| it is| they are| the| they're)?|doesn't matter(?: if| whether)?(?: it's| it is)?|never mind(?: about)?(?: the)?|forget(?: about)?(?: the)?|ignore(?: the)?|drop(?: the)?|lift(?: the)?|scrap(?: the)?|lose(?: the)?|leave off(?: the)?|regardless of|irrespective of|remove(?: the)?|take off(?: the)?|clear(?: the)?|no longer(?: needs?)?(?: to be)?|delete(?: the)?)\b"
@@ -381,6 +383,8 @@ class Lexicon:
         if isinstance(value, bool):
             self.booleans.add(name)
             self._put(name.replace("_", " "), _Facet(name, True))
+            for noun in nouns_behind(name):
+                self._put(noun, _Facet(name, True))
         elif isinstance(value, int | float):
             self.numeric.add(name)
         elif isinstance(value, str) and value and not name.startswith("title"):
@@ -470,6 +474,7 @@ class Lexicon:
         return (
             word in self.words
             or word in COMMON_WORDS
+            or word in EVERYDAY_VERBS
             or word in SYNONYMS
             or word in ANTONYMS
             or word in COLOR_WORDS
@@ -885,9 +890,9 @@ class Lexicon:
                     and not re.fullmatch(r"x\d{1,3}|\d{1,3}x", token.text)
                 ):
                     if scope is not None and scope[0] == "not" and token.stem not in _IDLE:
-                        out.append(
-                            (token.start, Constraint(field="terms", op="not", values=(token.stem,)))
-                        )
+                        free = self._free_of(token)
+                        denied = Constraint(field="terms", op="not", values=(token.stem,))
+                        out.append((token.start, free or denied))
                     elif scope is None:
                         terms.append(token.stem)
                 i += 1
@@ -914,7 +919,9 @@ class Lexicon:
                 terms.extend([*(t.stem for t in fixed[i : i + length]), "free"])
             else:
                 said = text[token.start : fixed[i + length - 1].end]
-                out.extend((token.start, c) for c in self._constraints(facets, negative, said))
+                free = self._free_of(token) if negative and length == 1 else None
+                found = (free,) if free is not None else self._constraints(facets, negative, said)
+                out.extend((token.start, c) for c in found)
                 if facet.others:
                     loose[str(facet.value)] = facet.others
                 if facet.wider and not negative:  # whether it is there at all, its words must say
@@ -925,6 +932,17 @@ class Lexicon:
                 scope = (scope[0], facet.field)
             i += length
         return out, terms, corrected, loose
+
+    def _free_of(self, token: Token) -> Constraint | None:
+        """Read "nothing with nickel" as the quality nickel-free, where the catalogue knows it.
+
+        Leaving out what names the word would leave out just the products that are free of it.
+        """
+        for word in (token.stem, token.text):
+            for name in (f"{word}_free", f"no_{word}", f"without_{word}", f"{word}less"):
+                if name in self.booleans:
+                    return Constraint(field=name, values=(True,))
+        return None
 
     def _keep_head(
         self,
@@ -1059,6 +1077,20 @@ class Lexicon:
                         t for t in terms if t != term
                     ]
         return constraints, terms
+
+
+def nouns_behind(name: str) -> tuple[str, ...]:
+    """Return what a quality ending in -ed is made of, and other words for it.
+
+    >>> nouns_behind("scented")[:2], nouns_behind("waterproof")
+    (('scent', 'smell'), ())
+    """
+    if not re.fullmatch(r"[a-z]{4,}ed", name):
+        return ()
+    noun = name.removesuffix("ed")
+    if len(noun) > 3 and noun[-1] == noun[-2]:  # padded: pad
+        noun = noun[:-1]
+    return (noun, *QUALITY_NOUNS.get(noun, ()))
 
 
 def _squeeze(text: str) -> str:

@@ -20,6 +20,7 @@ from components.contracts.records import Product
 FloatArray = NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Any]
 MEANT = 0.6  # likeness from which a kind is taken as meant
+PURPOSE = 0.45  # likeness from which a kind serves a purpose
 SURE = 0.5  # likeness from which a product answers a description
 NEAR = 0.36  # likeness from which a product is worth showing as the nearest
 DESCRIBED = 0.55  # likeness from which words describe a quality
@@ -74,6 +75,16 @@ class Meaning:
         if best < MEANT:
             return ()
         return tuple(listed[i] for i in order if likeness[i] >= max(MEANT, best - BESIDE))
+
+    def purpose(self, phrase: str, names: Iterable[str]) -> str | None:
+        """Return the one kind that something "to cook on" most likely is; None if unsure."""
+        listed = sorted(set(names))
+        if self._encode is None or len(listed) < 2 or not phrase.strip():
+            return None
+        likeness = self.vectors(listed) @ self.vectors([phrase[:200]])[0]
+        first, second = np.argsort(-likeness, kind="stable")[:2]
+        clear = likeness[first] >= PURPOSE and likeness[first] - likeness[second] >= APART
+        return listed[first] if clear else None
 
     def nearest(
         self, phrase: str, products: Sequence[Product], *, least: float = NEAR

@@ -248,7 +248,7 @@ class _Turn:
             several = self.several(pieces)
             if several is not None:
                 return self.out(*several)
-        intent = rules.intent_of(text)
+        intent = rules.intent_of(text) or rules.intent_of(_OPENER.sub("", text))
         origin: Origin = "rules"
         confidence = 1.0
         guess = ""
@@ -287,7 +287,10 @@ class _Turn:
         """Whether the classifier hears a search where a loosely worded rule heard an act."""
         if guess in _ABOUT_THE_VISITOR and intent != guess:
             return confidence >= _SURE_WITH_KIND and not self.reading.names_kind
-        acts = re.search(r"\b(?:add|basket|cart|trolley|take|buy|order|put)\b", self.text)
+        acts = re.search(
+            r"\b(?:add|basket|cart|trolley|take|buy|order|put|go (?:for|with)|i'll have)\b",
+            self.text,
+        )
         loose = intent in ("basket_add", "bundle")
         return loose and guess in ("search", "refine") and confidence >= _SURE and acts is None
 
@@ -1021,6 +1024,10 @@ class _Turn:
                     ids = ids[:2]
             elif len(self.refs.listed) > 1:
                 ids = self.refs.listed
+        if len(ids) < 2 and reading.names_kind and _BETWEEN.search(text):
+            found = self.in_catalogue(reading)
+            if 2 <= len(found) <= 4:
+                ids = tuple(found)
         if len(ids) < 2:
             if reading.names_kind and by is not None:
                 return [
@@ -1089,6 +1096,10 @@ class _Turn:
         for c in reading.constraints:
             if isinstance(c.values[0], bool) or c.field in ("material", "color", "colour"):
                 return c.field, "high"
+        if _ROOM.search(text):
+            room = self.c.lexicon.attribute_like("people|persons|seats|capacity|volume")
+            if room is not None:
+                return room, "high"
         for name in sorted(self.c.lexicon.numeric):
             if any(part in text for part in name.split("_") if len(part) > 3):
                 return name, "low" if "weight" in name else "high"
@@ -1198,6 +1209,12 @@ class _Turn:
             kinds = [
                 c for c in reading.constraints if c.field in ("category", "type") and c.op == "is"
             ]
+            purpose = _SOMETHING_TO.search(piece) if not kinds else None
+            lexicon = self.c.lexicon
+            kind = lexicon.meaning.purpose(purpose.group(), lexicon.types) if purpose else None
+            if kind is not None:
+                kinds = [Constraint(field="type", values=(kind,))]
+                reading = Reading(constraints=(kinds[0],))
             if not kinds:
                 extra = [
                     c
@@ -1247,6 +1264,9 @@ class _Turn:
         out = []
         for n, part in enumerate(parts):
             others = {cat for m, cats in enumerate(sets) if m != n for cat in cats}
+            widest = [c for c in part.constraints if c.field == "category" and c.op == "is"]
+            if not sets[n] and len(parts) > 2 and any(set(c.values) <= others for c in widest):
+                continue  # "we go camping, so a tent and a stove": the first names no thing
             kept = []
             for c in part.constraints:
                 near = tuple(v for v in c.values if others & set(where.get(str(v), {})))
@@ -1711,8 +1731,8 @@ class _Turn:
                 )
                 is not None
                 or re.match(
-                    r"^(?:(?:please|can you|could you|and|ok(?:ay)?),? )*(?:throw|toss|chuck|pop|stick|bung|pack)\b",
-                    text,
+                    r"^(?:(?:please|can you|could you|and|also|then|ok(?:ay)?),? )*(?:throw|toss|chuck|pop|stick|bung|pack|slip|drop)\b",
+                    _OPENER.sub("", text),
                 )
                 is not None
             )
@@ -1965,9 +1985,20 @@ class _Turn:
             if pointed.how == "focus" and not pointed.is_sure:
                 return [Clarify(about="which_product", choices=ids[:6], subject="details")]
             return [Clarify(about="which_product", choices=ids[:6], subject="details")]
+        about_shown = reading.is_empty or _OF_THE_SHOWN.search(text)
+        if about_shown and not reading.names_kind and self.refs.shown:
+            return self.about_shown(asked)
         if reading.names_kind or reading.terms or reading.constraints:
             return None
         return [Clarify(about="what_product", subject="details")]
+
+    def about_shown(self, asked: tuple[str, ...]) -> list[Any]:
+        """Answer "how much?" or "are they sturdy?" of what is on the shelf, without asking back."""
+        shown = self.refs.shown
+        if len(shown) == 1:
+            return [Details(product_id=shown[0], asked=asked)]
+        by = next((a for a in asked if a in ("price", "rating")), None)
+        return [Compare(product_ids=tuple(shown[:4]), by=by)]
 
     def asked(self, text: str, reading: Reading) -> tuple[str, ...]:
         """Return what about a product is asked for: attribute names, or price, stock, rating, options."""
@@ -2414,6 +2445,16 @@ _MY_PURCHASES = re.compile(
 _OPENER = re.compile(
     r"^(?:(?:hold on|hang on|wait|oops|sorry|hmm+|hm|well|ok(?:ay)?|so|umm?|uhh?|er|actually|oh|ah|hey|hi|hello|right|cool|great|thanks|thank you|alright|good (?:morning|afternoon|evening|day)|evening|morning|now|then)(?![\w'])[\s,.!:-]*)+(?=\S)"
 )
+_OF_THE_SHOWN = re.compile(
+    r"^(?:and |but |so )*(?:(?:are|do|can|will|have|were) (?:they|these|those|all of them|any of them)|(?:is|does|can|will|has) (?:it|this|that)|(?:and )?what about (?:the|its|their))\b"
+)
+_SOMETHING_TO = re.compile(
+    r"\b(?:something|anything|a thing|stuff) (?:(?:that )?(?:i|we|you|they) can |to |for )(?:\w+ ?){1,5}"
+)
+_BETWEEN = re.compile(
+    r"\b(?:decide|choose|choosing|deciding|pick|torn|choice|toss[- ]?up) between\b|\b(?:can't|cannot|can not) (?:decide|choose)\b|\b(?:help me )(?:choose|decide)\b"
+)
+_ROOM = re.compile(r"\b(?:sleeps?|seats?|fits?|holds?|room for|roomi(?:er|est))\b")
 _FEWER = re.compile(
     r"^(?:make it |take )?(one|a|\d{1,3}) (?:less|fewer)(?: of (?:them|those|it))?(?: please| then)?$"
 )
@@ -2471,6 +2512,10 @@ _PIECES = (
     r"|loaves|loaf|pieces?|units?)"
 )
 _SPEECH = (
+    (
+        r"[\s,]*\b(?:while you(?:'re| are) at it|while we(?:'re| are) at it|if you don't mind|for good measure)\b",
+        "",
+    ),
     (r"\bnothing (?:above|over|beyond|dearer than|more than)\b(?= ?[€$£¥]? ?\d)", "at most"),
     (r"\b(\d{1,3}) (dollars?|euros?|pounds?|bucks?|quid) (\d\d)\b(?! ?%)", r"\1.\3 \2"),
     (r"\b(?:a|1) pair of (?=the|those|these|them|that)", "2 of "),

@@ -45,7 +45,7 @@ _CHEAP = re.compile(
     r"\b(?:cheapest|cheaper(?! than)|least expensive|less expensive|lowest[- ]priced?|lower[- ]priced|most affordable|more affordable)\b"
 )
 _DEAR = re.compile(
-    r"\b(?:most expensive|more expensive(?! than)|priciest|pricier|dearest|dearer)\b"
+    r"\b(?:most expensive|more expensive(?! than)|priciest|pricier|dearest|dearer|pricey one|pricy one|expensive one|(?:at|with|of) (?:the |a )?high(?:er|est) price|high(?:er|est)[- ]priced)\b"
 )
 _RATED = re.compile(
     r"\b(?:best[- ]rated|better[- ]rated|highest[- ]rated|higher[- ]rated|top[- ]rated|best reviewed|with the (?:best|highest|better|higher) (?:rating|reviews)|highest rating|better reviews)\b"

@@ -19,6 +19,7 @@ from components.assistant.safety import (
     safe_value,
     safe_words,
 )
+from components.assistant.sentiment import Heard
 from components.assistant.shelf import is_sold, public_names
 from components.assistant.variants import in_stock, line_price, option_text, variant_of
 from components.contracts.commands import Constraint
@@ -786,6 +787,8 @@ class Writer:
                     f"{product.rating_count} 条评分，平均 {product.rating:g} 星",
                 ),
             )
+        heard: Heard = r.facts["heard"]
+        counted = self.voices(product, heard)
         good, bad = aspects_of(reviews)
         liked = safe_all(
             [
@@ -799,7 +802,10 @@ class Writer:
             [x.text for x in sorted(reviews, key=lambda x: x.rating or 3) if (x.rating or 3) <= 3],
             limit=2,
         )
-        parts = [head]
+        if heard.liked or heard.criticised:  # the review model chose the sentences
+            liked = tuple(self.b.review(product, i, s) for i, s in heard.liked)
+            faulted = tuple(self.b.review(product, i, s) for i, s in heard.criticised)
+        parts = [head, counted] if counted else [head]
         if liked:
             parts.append(self.t("Liked: ", "好评：") + " ".join(f"“{s}”" for s in liked))
         elif good:
@@ -810,6 +816,18 @@ class Writer:
             parts.append(self.t("Criticised: ", "差评：") + listed(bad, self.b.locale))
         return (". " if not self.zh else "。").join(p.rstrip(".。") for p in parts) + self.t(
             ".", "。"
+        )
+
+    def voices(self, product: Product, heard: Heard) -> str:
+        """Return how many reviews praise and fault a product; nothing for fewer than three."""
+        if heard.total < 3 or not (heard.praise or heard.fault):
+            return ""
+        total = self.b.voices(product, "total", heard.total)
+        praise = self.b.voices(product, "praise", heard.praise)
+        fault = self.b.voices(product, "fault", heard.fault)
+        return self.t(
+            f"Of {total} reviews {praise} speak well of it and {fault} find fault",
+            f"{total} 条评价中 {praise} 条好评、{fault} 条差评",
         )
 
     def say_unknown_product(self, r: Result) -> str:

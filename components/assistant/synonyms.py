@@ -114,8 +114,36 @@ SUPERLATIVES: dict[str, tuple[str, str]] = {
     "biggest": ("volume|capacity|screen|size|storage", "high"), "bigger": ("volume|capacity|screen|storage", "high"), "largest": ("volume|capacity|screen|storage", "high"), "larger": ("volume|capacity|screen|storage", "high"), "roomier": ("volume|capacity", "high"), "roomiest": ("volume|capacity", "high"), "more space": ("volume|capacity|storage", "high"), "most space": ("volume|capacity|storage", "high"), "more room": ("volume|capacity", "high"), "holds more": ("volume|capacity", "high"), "holds the most": ("volume|capacity", "high"), "smallest": ("volume|capacity|screen", "low"), "smaller": ("volume|capacity|screen", "low"),
     "most powerful": ("power|watt", "high"), "more powerful": ("power|watt", "high"), "strongest": ("power|watt", "high"), "longest": ("length|battery", "high"), "shortest": ("length", "low"), "tallest": ("height", "high"), "taller": ("height", "high"),
 }  # fmt: skip
+# Other words for what a quality is made of: "nothing that smells" is "not scented".
+QUALITY_NOUNS: dict[str, tuple[str, ...]] = {
+    "scent": ("smell", "perfume", "fragrance", "odor", "odour", "aroma"),
+    "flavor": ("taste", "flavour"), "flavour": ("taste", "flavor"),
+    "heat": ("warmth",), "pad": ("padding", "cushioning"), "line": ("lining",),
+    "sweeten": ("sugar", "sweetener"), "salt": ("sodium",), "insulate": ("insulation",),
+}  # fmt: skip
+# Everyday words that are no slips for a word of the catalogue.
+EVERYDAY_VERBS = frozenset(
+    [
+        "smell", "smells", "sleep", "sleeps", "seat", "seats", "hold", "holds", "carry", "cook",
+        "cooks", "clean", "cut", "cuts", "dry", "dries", "feel", "feels", "fit", "fits", "grow",
+        "grows", "hang", "hangs", "hear", "help", "hurt", "itch", "keep", "kick", "knit", "last",
+        "laugh", "lift", "live", "look", "lose", "melt", "mend", "mix", "move", "open", "paint",
+        "pay", "peel", "pick", "plant", "play", "pour", "pull", "push", "read", "rest", "ride",
+        "ring", "roll", "rub", "run", "save", "see", "sell", "send", "serve", "sew", "shake",
+        "share", "shine", "shut", "sing", "sink", "sit", "smoke", "snow", "spend", "spill", "spin",
+        "split", "stand", "start", "stay", "steal", "stick", "sting", "stop", "store", "strum",
+        "swim", "swing", "talk", "tear", "tell", "think", "throw", "tie", "touch", "train",
+        "travel", "turn", "twist", "wait", "wake", "walk", "warm", "wash", "watch", "wear",
+        "weigh", "wind", "wipe", "work", "wrap", "write", "hope", "hoping", "wish", "guess",
+        "fancy", "bother", "manage", "happen", "suit", "mind", "afford", "decide",
+    ]
+)  # fmt: skip
 STOPWORDS = frozenset(
     [
+        "hoping",
+        "hope",
+        "stay",
+        "range",
         "a",
         "an",
         "the",

@@ -246,7 +246,16 @@ class Claim(Message):
     """A fact in a reply and the record it comes from."""
 
     kind: Literal[
-        "price", "stock", "attribute", "count", "rating", "total", "superlative", "offer", "title"
+        "price",
+        "stock",
+        "attribute",
+        "count",
+        "rating",
+        "total",
+        "superlative",
+        "offer",
+        "title",
+        "review",
     ]
     text: str
     source: str

@@ -14,7 +14,8 @@ from ui import cards, panels
 from ui.acts import Acts
 from ui.app import title
 from ui.client import Client
-from ui.state import Tab
+from ui.reasons import in_words
+from ui.state import Tab, Tabs
 from ui.words import _WORDS
 
 HOSTILE = "<script>x</script> onerror='1' ${1} {{2}} `"
@@ -38,6 +39,24 @@ def test_no_field_of_a_card_is_markup(field):
     assert "${" not in drawn
     assert "{{" not in drawn
     assert "onerror='" not in drawn
+
+
+def test_reasons_are_told_in_the_page_s_language():
+    said = "Often bought by people who buy <b>Tea</b> and Milk, as you do"
+    assert "常买它" in in_words(said, "zh")
+    assert in_words(said, "en") == said
+    assert in_words("Something nobody foresaw", "zh") == "Something nobody foresaw"
+
+
+def test_each_session_s_newest_state_is_kept_for_the_tabs_used_last():
+    tabs = Tabs(most=2)
+    tabs.of("a").tab = Tab(visitor_id="v1")
+    tabs.of("b")
+    assert tabs.of("a").tab is not None
+    tabs.of("c")
+    assert tabs.of("b").tab is None
+    assert tabs.of("a").tab is not None
+    assert tabs.of(None) is not tabs.of(None)
 
 
 def test_money_in_minor_units():

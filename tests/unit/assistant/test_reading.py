@@ -107,3 +107,21 @@ def test_the_stage_writes_the_same_bytes_twice_and_loads(tmp_path):
 
 def test_the_default_classifier_knows_what_is_out_of_scope():
     assert default_classifier()("tell me a joke about the weather")[0] == "out_of_scope"
+
+
+def test_what_a_product_is_free_of_is_not_denied_by_naming_it():
+    """Leaving out "nickel" would leave out just the products that are free of nickel."""
+    ring = PRODUCTS[0].model_copy(
+        update={
+            "product_id": "r1",
+            "title": "Band",
+            "type": "ring",
+            "attributes": {"nickel_free": True, "scented": False},
+        }
+    )
+    lexicon = Lexicon.from_products((ring,), currency="EUR")
+    for text in ("ring, nothing with nickel", "ring, she reacts to nickel", "ring without nickel"):
+        found = lexicon.read(gloss(text)).constraints
+        assert ("nickel_free", "is", (True,)) in {(c.field, c.op, c.values) for c in found}, text
+    found = lexicon.read(gloss("a ring, nothing that smells")).constraints
+    assert ("scented", "is", (False,)) in {(c.field, c.op, c.values) for c in found}
