@@ -131,6 +131,7 @@ class Log:
     acknowledged: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    missed: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def rate(self, *, releases: Iterable[str] | None = None, surface: str | None = "home") -> float:
@@ -197,7 +198,8 @@ def play_week(
 ) -> Log:
     """Let every shopper of a world live one week against the service on `port`.
 
-    Visits begin when the shop's clock reaches their minute, or as soon after as a client is free.
+    Visits begin when the shop's clock reaches their minute, or as soon after as a client is free;
+    those that would begin after the week's end are missed, so that no week reaches into the next.
 
     Args:
         world: what they want.
@@ -219,6 +221,7 @@ def play_week(
     visits.sort()
     log, stop = Log(), until or threading.Event()
     begun = time.monotonic() + (world.at(week, 0) - shop_time(port)).total_seconds() / speed
+    closes = begun + (MINUTES - 60) * 60 / speed
     turn = iter(enumerate(visits))
     picking = threading.Lock()
 
@@ -231,6 +234,10 @@ def play_week(
                 return
             number, (minute, visitor) = chosen
             stop.wait(max(0.0, begun + minute * 60 / speed - time.monotonic()))
+            if time.monotonic() > closes:
+                with log.lock:
+                    log.missed += 1
+                continue
             draw = np.random.default_rng([seed, week, number])
             try:
                 visit(world, visitor, f"w{week}s{seed}-{number}", link, draw, log)

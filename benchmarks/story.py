@@ -52,7 +52,7 @@ from components.state.store import Store
 
 LAST_WEEK = 26  # of the base
 CALM_WEEKS = 2, 2  # taken in twice, as a shop would: a month at once is a jump to validation
-WEEK_SECONDS = 12.0
+WEEK_SECONDS = 30.0  # a busy machine answers the visits of a week in about so long
 SPEED = MINUTES * 60 / WEEK_SECONDS
 FASHION = 2.0
 NEWCOMERS = 0.35
@@ -271,6 +271,7 @@ class Story:
             f"{log.clicked():.0%} with a click, {self.calm:.2f} clicks expected per slate",
             weeks=[LAST_WEEK + 1, self.week],
             events=len(log.acknowledged),
+            visits_missed=log.missed,
             answered_by=log.answered_by(),
             clicks_expected=self.calm,
         )

@@ -306,12 +306,12 @@ def decide(
         reference: what is usual.
         thresholds: from calm weeks.
         season: the shop days this week prepares for; see `holidays`.
-        complete: false for a week that has not ended yet: its volume and weekdays say nothing.
+        complete: false for a week that has not ended yet; see `diagnose`.
     """
     alarms = find_alarms(profile, reference, thresholds)
     if not complete:
         alarms = [a for a in alarms if a.measure not in ("lines in the week", "day of the week")]
-    diagnosis, reason = diagnose(Look(profile, reference, alarms), season)
+    diagnosis, reason = diagnose(Look(profile, reference, alarms), season, complete=complete)
     columns = tuple(dict.fromkeys(alarm.column for alarm in alarms))
     return Decision(
         week=profile.week,
@@ -339,17 +339,25 @@ def may_be_seasonal(look: Look, alarm: Alarm) -> bool:
     return alarm.kind in ("behaviour", "volume", "quality") or alarm.measure == "day of the week"
 
 
-def diagnose(look: Look, season: Sequence[str]) -> tuple[Diagnosis, str]:
-    """Return the diagnosis and one sentence why."""
+def diagnose(look: Look, season: Sequence[str], *, complete: bool = True) -> tuple[Diagnosis, str]:
+    """Return the diagnosis and one sentence why.
+
+    Of a week that has not ended only faults are told. The limits are those of whole weeks: what
+    shoppers do in a part of one differs by chance, and days, hours and rare categories are missing.
+    """
     if not look.alarms:
         return "no drift", "every measure is within its limits"
     seasonal = bool(season)
     for rule in FAULTS:
-        if seasonal and rule in (gone, lost_or_doubled):
+        if (seasonal or not complete) and rule in (gone, lost_or_doubled):
+            continue
+        if not complete and rule is turned_clock:
             continue
         reason = rule(look)
         if reason:
             return "data fault", reason
+    if not complete:
+        return "no drift", "no fault so far; what shoppers do is judged when the week has ended"
     served = [
         a for a in look.alarms.values() if a.kind == "quality" and a.column == "served quality"
     ]

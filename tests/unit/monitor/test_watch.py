@@ -140,3 +140,25 @@ def test_the_page_is_one_file_without_outside_requests(year, tmp_path):
     assert "http" not in text.replace("http://www.w3.org", "")
     assert text.count("<svg") >= 20
     assert np.all([f"<td>{d.week}" in text for d in year.decisions])
+
+
+@pytest.mark.parametrize("days", [1, 3, 6])
+def test_a_week_that_has_not_ended_is_no_fault_and_no_shift(tables, days):
+    """The flow looks daily: what is missing on a Wednesday is not lost."""
+    last = max(tables.events)
+    begun = tables.events[last].sort("at")
+    first = begun["at"].dt.date().min()
+    part = begun.filter((pl.col("at").dt.date() - first).dt.total_days() < days)
+    running = replace(tables, events={**tables.events, last: part})
+    decision = judge_year(running, PARAMS).decisions[-1]
+    assert decision.week == last
+    assert (decision.diagnosis, decision.remedy) == ("no drift", "none"), decision.reason
+
+
+def test_a_fault_in_a_week_that_has_not_ended_is_found(tables):
+    last = max(tables.events)
+    begun = tables.events[last].sort("at")
+    part = begun.filter(pl.col("at").dt.date() < begun["at"].dt.date().max())
+    wrong = part.with_columns(pl.col("price_minor") * 3)
+    running = replace(tables, events={**tables.events, last: wrong})
+    assert judge_year(running, PARAMS).decisions[-1].diagnosis == "data fault"
