@@ -64,7 +64,8 @@ def head(tab: Tab) -> str:
     other = LANGUAGES["en" if lang == "zh" else "zh"]
     return _wrap(
         f'<a class="sw-skip" href="#sw-shelf">{say(lang, "skip")}</a>'
-        f'<header class="sw-bar" data-lang="{lang}" data-visitor="{cards.text(tab.visitor_id)}">'
+        f'<header class="sw-bar" data-lang="{lang}" data-visitor="{cards.text(tab.visitor_id)}"'
+        f"{' data-ready=1' if tab.has_started else ''}>"
         f'<div class="sw-mark"><h1>Shelfwise</h1><span>{say(lang, "tagline")}</span></div>'
         '<div class="sw-search" role="search"><input id="sw-query" type="text" role="combobox" '
         'autocomplete="off" spellcheck="false" aria-expanded="false" aria-controls="sw-suggest" '
@@ -144,7 +145,7 @@ def _to_assistant(found: SearchResponse, tab: Tab) -> str:
 def _relaxed(found: Any, name: str, tab: Tab) -> str:
     if name == "query":
         return f"“{without_spans(tab.query, list(found.spans))}”"
-    span = next((s for s in found.spans if s.field == name), None)
+    span = cards.span_of(found, name)
     if span is not None:
         return cards.span_name(span, tab.currency, tab.language)
     return name.rpartition(".")[2].replace("_", " ")

@@ -226,6 +226,14 @@ def value_name(field: str, value: Any, currency: str, language: str) -> str:
     return str(value)
 
 
+def span_of(response: SearchResponse, name: str) -> Span | None:
+    """Return the words that a constraint came from; an attribute's span has its bare name."""
+    fields = (name, name.removeprefix("attributes."))
+    if name in ("price_min", "price_max"):
+        fields = (name, "price")
+    return next((s for s in response.spans if s.field in fields), None)
+
+
 def span_name(span: Span, currency: str, language: str) -> str:
     """Return what a part of the query was understood as."""
     field, value = span.field, span.value
@@ -387,7 +395,7 @@ def _way(way: Relaxation, response: SearchResponse, currency: str, language: str
     named = []
     for field in way.drop:
         base = field.partition(".")[2] or field
-        span = next((s for s in response.spans if s.field == field), None)
+        span = span_of(response, field)
         if field == "query":
             named.append(f"“{response.query}”")
         elif span is not None:

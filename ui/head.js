@@ -25,9 +25,30 @@ const show = (found) => {
   const open = found.length > 0;
   list().hidden = !open; box().setAttribute("aria-expanded", String(open)); chosen = -1;
 };
-const go = (query) => { box().value = query; close(); wanted += 1; trigger("submit", { form: "search", query }); window.shelfwise?.view("shelf"); };
+// The first shelf is drawn over the bar while one may be typing already: what was typed stays, with
+// the caret, and a search sent before that shelf goes out once it is there and cannot cover it.
+let draft = null, caret = 0, waiting = null, patience = 0;
+const isReady = () => element.querySelector("[data-ready]") !== null;
+const send = (query) => { clearTimeout(patience); waiting = null; draft = null; trigger("submit", { form: "search", query }); };
+const go = (query) => {
+  box().value = query; close(); wanted += 1; window.shelfwise?.view("shelf");
+  if (isReady()) { send(query); return; }
+  clearTimeout(patience); draft = waiting = query; caret = query.length;
+  patience = setTimeout(() => send(query), 20000);
+};
+new MutationObserver(() => {
+  if (!isReady()) return;
+  if (draft !== null && box().value !== draft) {
+    const hasFocus = document.activeElement === document.body || document.activeElement === box();
+    box().value = draft;
+    if (hasFocus) { box().focus({ preventScroll: true }); box().setSelectionRange(caret, caret); }
+  }
+  draft = null; // from now on the bar is drawn anew only when the visitor asks for something
+  if (waiting !== null) send(waiting);
+}).observe(element, { subtree: true, childList: true, attributes: true, attributeFilter: ["data-ready", "value"] });
 element.addEventListener("input", (event) => {
   if (event.target.id !== "sw-query") return;
+  if (!isReady()) { draft = event.target.value; caret = event.target.selectionStart ?? draft.length; waiting = null; clearTimeout(patience); }
   clearTimeout(timer);
   const prefix = event.target.value; const mine = ++wanted;
   if (prefix.trim().length < 1) { close(); return; }

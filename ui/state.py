@@ -63,6 +63,11 @@ class Tab:
         return self.basket.currency if self.basket else "USD"
 
     @property
+    def has_started(self) -> bool:
+        """Whether the service was asked for the first shelf and answered, or could not."""
+        return self.basket is not None or self.found is not None or bool(self.problem)
+
+    @property
     def is_guest(self) -> bool:
         """Whether the shopper is someone new."""
         return self.visitor_id.startswith("guest-")

@@ -14,7 +14,7 @@ from heapq import nsmallest
 from components.contracts.messages import Suggestion
 from components.data.words import fold, has_chinese, ngrams, stems
 from components.search.lexicon import Lexicon, load_lexicon
-from components.search.patterns import STOP_WORDS
+from components.search.patterns import QUERY_WORDS, STOP_WORDS
 from components.search.vocabulary import Vocabulary
 
 MIN_VISITORS = 5
@@ -139,7 +139,7 @@ class Suggester:
         Args:
             prefix: what has been typed so far; empty gives the visitor's own and popular queries.
             limit: how many at most.
-            own: the visitor's own past queries, newest first; shown to nobody else.
+            own: the visitor's own past queries, newest first, without slips; shown to nobody else.
             liked: comparison word (stem) to how much the visitor likes it, in [0, 1].
 
         Returns:
@@ -150,8 +150,10 @@ class Suggester:
         )
         found: dict[str, Suggestion] = {}
         for query in own:
-            text = " ".join(fold(query).split())
-            if text and text.startswith(folded) and len(found) < max(1, limit // 3):
+            if len(found) >= max(1, limit // 3):
+                break
+            typed = " ".join(fold(query).split())
+            if typed and (text := self._mended(typed)).startswith(folded):
                 found.setdefault(text, Suggestion(text=text, kind="query"))
         self._add(found, self._places(folded), limit, liked)
         if len(found) < limit and has_chinese(folded):
@@ -207,6 +209,15 @@ class Suggester:
                 self._texts[place],
                 Suggestion(text=entry.text, kind=entry.kind),  # type: ignore[arg-type]
             )
+
+    def _mended(self, query: str) -> str:
+        """Return an own query without its slips, which nobody wants to be reminded of."""
+        return " ".join(
+            self.vocabulary.correct(w) or w
+            if w.isascii() and w.isalpha() and w not in STOP_WORDS and w not in QUERY_WORDS
+            else w
+            for w in query.split()
+        )
 
     def _corrected(self, prefix: str) -> list[str]:
         """Return the prefix with its words corrected, the last one as the start of a word."""

@@ -139,6 +139,17 @@ def test_nearest_products_come_with_every_way_out():
     assert "17,000" not in drawn
 
 
+def test_what_nothing_met_is_named_by_its_value():
+    organic = Span(start=0, end=7, text="organic", field="diet", value="organic")
+    ways = (Relaxation(drop=("attributes.diet",), hits=143),)
+    drawn = searched(
+        query="organic lobster", spans=(organic,), total=0, relaxed=("attributes.diet",),
+        relaxations=ways,
+    )  # fmt: skip
+    assert "Nothing met organic" in drawn
+    assert "without organic: 143" in drawn
+
+
 def test_a_correction_can_be_refused_and_is_not_claimed_where_nothing_was_found():
     assert 'data-act="as_typed"' in searched(query="mlik", corrected_query="milk")
     nothing = searched(query="zzq", corrected_query="zzp", total=0, relaxed=("query",))

@@ -83,6 +83,58 @@ def test_suggestions_come_while_typing_and_work_by_keyboard(visit):
     assert page.is_hidden("#sw-suggest")
 
 
+def held_back(page):
+    """Reload the page with its first shelf held back; returns what lets it come."""
+    page.wait_for_selector(READY)
+    held = []
+
+    def keep(route):  # the first thing a page asks for is its shelf; later ones pass
+        held.append(route) if not held else route.continue_()
+
+    page.route("**/queue/join*", keep)
+    page.reload()
+    page.wait_for_selector("#sw-query")
+    page.wait_for_function("window.shelfwise !== undefined")
+    for _ in range(100):
+        if held:
+            break
+        page.wait_for_timeout(100)
+    assert held
+    assert page.locator(READY).count() == 0
+
+    def let_go():
+        held[0].continue_()
+        page.unroute("**/queue/join*")
+
+    return let_go
+
+
+def test_what_is_typed_while_the_first_shelf_loads_stays(visit):
+    page = visit()
+    let_go = held_back(page)
+    page.click("#sw-query")
+    page.keyboard.type("coffee")
+    let_go()
+    page.wait_for_selector(READY)
+    assert page.input_value("#sw-query") == "coffee"
+    page.keyboard.type("s")  # the focus and the caret stay where they were
+    assert page.input_value("#sw-query") == "coffees"
+
+
+def test_a_search_sent_while_the_first_shelf_loads_is_answered(visit):
+    page = visit()
+    let_go = held_back(page)
+    page.fill("#sw-query", "coffee")
+    page.press("#sw-query", "Enter")
+    page.wait_for_timeout(1500)  # were it sent at once, its answer would be here by now
+    let_go()
+    page.wait_for_selector("#sw-head [data-ready]")
+    page.wait_for_selector(".sw-title select")
+    page.wait_for_timeout(1500)  # nothing that comes later covers it
+    assert "coffee" in page.inner_text(".sw-title h2").lower()
+    assert page.input_value("#sw-query") == "coffee"
+
+
 def test_hostile_text_stays_text(visit):
     page = visit()
     page.wait_for_selector(READY)

@@ -259,6 +259,13 @@ def test_suggestions_complete_prefixes_typos_and_chinese():
     assert len(plain.suggest("", limit=3)) == 3
 
 
+def test_own_queries_come_without_their_slips():
+    plain = suggester()
+    assert texts(plain.suggest("choc", own=["choclate milk"]))[0] == "chocolate milk"
+    assert "choclate milk" not in texts(plain.suggest("choc", own=["choclate milk"]))
+    assert texts(plain.suggest("lob", own=["lobster under $4"])) == ["lobster under $4"]
+
+
 def test_nothing_typed_by_fewer_than_k_visitors_is_suggested():
     secret = [(f"v{n}", ["my secret query"]) for n in range(2)]
     common = [(f"v{n}", ["running gift", "milk"]) for n in range(3)]
