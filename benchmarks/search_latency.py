@@ -4,12 +4,15 @@ Generated texts with a vocabulary that grows with the catalogue, a model number 
 and random product vectors. Each size runs in a process of its own and answers the same queries by
 `SearchEngine.search` and by plain encode + tantivy + faiss + rank fusion, in turn, so that a busy
 machine slows both. Encoding a query costs what the packaged encoder costs (ONNX, one thread), on
-both sides. Vectors are exact up to 100,000 products, inverted lists beyond.
+both sides. Vectors are exact up to 100,000 products, inverted lists beyond. All engines are built
+before the first is measured; `--pause` waits for a line on standard input in between, so that a
+machine can be made idle for the minutes that count.
 
     python -m benchmarks.search_latency --sizes 10000 100000 1000000
 """
 
 import argparse
+import gc
 import json
 import os
 import subprocess
@@ -135,22 +138,25 @@ def resident_mb():
 
 
 def measure(size, queries):
+    """Build an engine, wait for a line on standard input, and measure it."""
     generator = np.random.default_rng(size)
-    shelf, kinds = products(size, generator)
     random, real = RandomEncoder(), query_encoder()
+    before = resident_mb()
+    shelf, kinds = products(size, generator)
     rows = generator.standard_normal((size, WIDTH), np.float32)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     vectors = {p.product_id: rows[i] for i, p in enumerate(shelf)}
     heads = {kind: random.encode([kind])[0] for kind in kinds}
     catalogue = Catalogue.from_products(shelf)
     kind = "flat" if size <= EXACT_UP_TO else "ivf"
-    before, start, worked = resident_mb(), time.perf_counter(), time.process_time()
+    start, worked = time.perf_counter(), time.process_time()
     engine = SearchEngine.from_products(
         catalogue, real or random, vectors=vectors, head_vectors=heads, kind=kind
     )
-    built, engine_mb = time.perf_counter() - start, resident_mb() - before
-    worked = time.process_time() - worked
+    built, worked = time.perf_counter() - start, time.process_time() - worked
     del vectors, rows
+    gc.collect()
+    engine_mb = resident_mb() - before  # with the products, which the engine holds
     asked = [str(k) for k in generator.choice(kinds, queries)]
     brands = sorted({p.brand for p in shelf[:2000]})
     asked = [
@@ -166,6 +172,8 @@ def measure(size, queries):
     def search(text):
         return engine.search(SearchRequest(query=text))
 
+    print("built", flush=True)
+    sys.stdin.readline()
     for text in asked[:5]:  # the first query of a process loads things
         plain(text), search(text)
     cases = {
@@ -214,25 +222,43 @@ def upserts(engine, times=7):
     return {**quantiles(seconds), "visible": is_visible}
 
 
+def started(size, queries):
+    """Return a process that has built the engine of a size and waits for a line to measure it."""
+    command = [sys.executable, "-m", "benchmarks.search_latency", "--one", str(size)]
+    process = subprocess.Popen(
+        [*command, "--queries", str(queries)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    if process.stdout.readline().strip() != "built":
+        raise SystemExit(process.wait() or 1)
+    return process
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000])
     parser.add_argument("--queries", type=int, default=200)
     parser.add_argument("--out", type=Path, default=Path("reports/search_latency.json"))
+    parser.add_argument("--pause", action="store_true", help="wait for a line before measuring")
     parser.add_argument("--one", type=int, help="measure one size in this process and print it")
     arguments = parser.parse_args()
     if arguments.one:
         print(json.dumps(measure(arguments.one, arguments.queries)))
         return 0
     query_encoder()
+    built = [started(size, arguments.queries) for size in arguments.sizes]
+    if arguments.pause:
+        print("built", flush=True)
+        sys.stdin.readline()
     found = []
-    for size in arguments.sizes:
-        command = [sys.executable, "-m", "benchmarks.search_latency", "--one", str(size)]
-        command += ["--queries", str(arguments.queries)]
-        done = subprocess.run(
-            command, check=True, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
-        found.append(json.loads(done.stdout.splitlines()[-1]))
+    for process in built:
+        out, _ = process.communicate("\n")
+        if process.returncode:
+            return process.returncode
+        found.append(json.loads(out.splitlines()[-1]))
         print(json.dumps(found[-1], indent=2), flush=True)
     report = {"protocol": "search latency", "queries": arguments.queries, "rows": found}
     write_json(arguments.out, report)
