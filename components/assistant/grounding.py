@@ -290,6 +290,7 @@ class Lexicon:
     types: set[str] = field(default_factory=set)
     categories: set[str] = field(default_factory=set)
     _fuzzy: list[str] = field(default_factory=list)
+    _choices: tuple[tuple[int, ...], list[str]] = field(default=((), []))
     _seen: set[tuple[str, str]] = field(default_factory=set)
     _called: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     _kind_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
@@ -507,9 +508,12 @@ class Lexicon:
         return target
 
     def _candidates(self) -> list[str]:
-        extra = [k for k in SYNONYMS if " " not in k and len(k) >= 5 and self.facets_of((k,))]
-        extra += [k for k in ANTONYMS if " " not in k and self.facets_of((k,))]
-        return sorted({*self._fuzzy, *extra, *COLOR_WORDS})
+        size = (len(self._fuzzy), len(self.phrases), len(self.leads), len(self.words))
+        if self._choices[0] != size:  # made anew only where the catalogue has new names
+            extra = [k for k in SYNONYMS if " " not in k and len(k) >= 5 and self.facets_of((k,))]
+            extra += [k for k in ANTONYMS if " " not in k and self.facets_of((k,))]
+            self._choices = (size, sorted({*self._fuzzy, *extra, *COLOR_WORDS}))
+        return self._choices[1]
 
     def category_of(self, types: Sequence[str]) -> str | None:
         """Return the category that every product of these types lies in, the widest used; or None."""
