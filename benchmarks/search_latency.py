@@ -222,6 +222,25 @@ def upserts(engine, times=7):
     return {**quantiles(seconds), "visible": is_visible}
 
 
+def flat(found):
+    """Return what was measured at one size as rows of a table."""
+    size = {name: found[name] for name in ("products", "vectors", "encoder")}
+    rows = []
+    for case in ("clean", "misspelt", "filtered"):
+        held = found[case]
+        added = {name: value for name, value in held.items() if name.startswith("added")}
+        rows.append({"model": "plain", "shipped": False, "slice": case, **size, **held["plain"]})
+        rows.append(
+            {"model": "search", "shipped": True, "slice": case, **size, **held["search"], **added}
+        )
+    for case in ("suggest", "suggest_misspelt"):
+        rows.append({"model": "suggest", "shipped": True, "slice": case, **size, **found[case]})
+    upsert = {f"visible_{name}": value for name, value in found["upsert"].items()}
+    built = {name: found[name] for name in ("build_seconds", "build_cpu_seconds", "engine_mb")}
+    rows.append({"model": "search", "shipped": True, "slice": "engine", **size, **built, **upsert})
+    return rows
+
+
 def started(size, queries):
     """Return a process that has built the engine of a size and waits for a line to measure it."""
     command = [sys.executable, "-m", "benchmarks.search_latency", "--one", str(size)]
@@ -260,7 +279,8 @@ def main():
             return process.returncode
         found.append(json.loads(out.splitlines()[-1]))
         print(json.dumps(found[-1], indent=2), flush=True)
-    report = {"protocol": "search latency", "queries": arguments.queries, "rows": found}
+    rows = [row for one in found for row in flat(one)]
+    report = {"protocol": "search latency", "queries": arguments.queries, "rows": rows}
     write_json(arguments.out, report)
     return 0
 

@@ -27,7 +27,8 @@ def _cell(row: dict[str, Any], column: str) -> str:
         return ""
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
     spread = f" ({low:.4f} to {high:.4f})" if low is not None and high is not None else ""
-    return f"{value:.4f}{spread}" if isinstance(value, float) else str(value)
+    digits = 1 if column.endswith(("_ms", "_seconds", "_mb")) else 4
+    return f"{value:.{digits}f}{spread}" if isinstance(value, float) else str(value)
 
 
 def table(report: dict[str, Any], slice_: str, words: list[str]) -> str:

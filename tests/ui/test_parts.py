@@ -53,9 +53,11 @@ def test_each_session_s_newest_state_is_kept_for_the_tabs_used_last():
     tabs.of("a").tab = Tab(visitor_id="v1")
     tabs.of("b")
     assert tabs.of("a").tab is not None
-    tabs.of("c")
-    assert tabs.of("b").tab is None
+    tabs.of("b").tab = Tab(visitor_id="v2")
     assert tabs.of("a").tab is not None
+    tabs.of("c")  # the one used longest ago makes room
+    assert tabs.of("a").tab is not None
+    assert tabs.of("b").tab is None
     assert tabs.of(None) is not tabs.of(None)
 
 
