@@ -4,6 +4,7 @@ The remedy is carried out at once where that is safe: a fault holds the data bac
 rolls the release back, a shift emits the event that starts the training. A season is only noted.
 """
 
+import json
 from typing import Any
 
 from prefect import flow, task
@@ -62,17 +63,24 @@ def compare() -> dict[str, Any]:
 
 @task(name="act", timeout_seconds=300)
 def act(decision: dict[str, Any]) -> str:
-    """Carry out the remedy; return a sentence."""
+    """Carry out the remedy, once for a week however often it is looked at; return a sentence."""
     layout = Layout(ROOT)
     remedy, reason = decision["decision"], f"week {decision['week']}: {decision['reason']}"
     if remedy == "stop and quarantine":
         return f"data held back, week put aside in {hold_data(layout, decision)}"
     lift_hold(layout)
+    acted, this = (
+        layout.var / "monitor" / "acted.json",
+        {"week": decision["week"], "remedy": remedy},
+    )
+    if acted.is_file() and json.loads(acted.read_text(encoding="utf-8")) == this:
+        return f"{remedy}: done for this week already"
     if remedy == "roll back":
         try:
             entry = Registry(layout.registry).rollback(reason=reason, by="monitoring flow")
         except RegistryError as error:
             return f"could not roll back: {error}"
+        write_json(acted, this)
         return f"rolled back to {entry.release_id}"
     if remedy == "retrain":
         emit_event(
@@ -80,6 +88,7 @@ def act(decision: dict[str, Any]) -> str:
             resource={"prefect.resource.id": "shelfwise.drift.weekly"},
             payload={"reason": reason, "columns": decision["columns"]},
         )
+        write_json(acted, this)
         return "asked for a retrain"
     return "nothing to do"
 

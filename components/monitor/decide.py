@@ -84,6 +84,7 @@ class Decision(BaseModel):
     columns: tuple[str, ...]
     reason: str
     season: tuple[str, ...] = ()
+    complete: bool = True
     alarms: tuple[Alarm, ...] = ()
     compared_with: tuple[int, ...] = ()
     distances: dict[str, float] = {}
@@ -322,6 +323,7 @@ def decide(
         columns=columns,
         reason=reason,
         season=tuple(season),
+        complete=complete,
         alarms=tuple(alarms),
         compared_with=reference.weeks,
         distances={k: round(float(v[0]), 6) for k, v in distances(profile, reference).items()},

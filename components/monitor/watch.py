@@ -411,8 +411,12 @@ def alarm_row(decision: Decision) -> dict[str, Any]:
 
 
 def latest(decisions: tuple[Decision, ...]) -> dict[str, Any]:
-    """Return the newest decision and those of the weeks before it, for the operations page."""
-    last = decisions[-1]
+    """Return the decision to act on and those of the weeks before it, for the operations page.
+
+    It is that on the last week that has ended; the running week's only if it holds a fault.
+    """
+    told = [d for d in decisions if d.complete or d.diagnosis == "data fault"]
+    last = (told or decisions)[-1]
     return {
         "decision": last.remedy,
         "diagnosis": last.diagnosis,

@@ -37,3 +37,15 @@ def test_catching_up_writes_the_decisions_on_the_weeks_asked_for(tmp_path, monke
     made = sorted(path.name for path in (folder / "weeks").iterdir())
     assert made == ["week-4.json", "week-5.json"]
     assert json.loads((folder / "weeks" / "week-4.json").read_text()) == decisions[1]
+
+
+def test_a_remedy_is_carried_out_once_for_a_week(tmp_path, monkeypatch):
+    """The flow looks daily and finds the same week again."""
+    monkeypatch.setattr(monitoring_flow, "ROOT", tmp_path)
+    asked = []
+    monkeypatch.setattr(monitoring_flow, "emit_event", lambda name, **about: asked.append(name))
+    decision = {"decision": "retrain", "week": 30, "reason": "new habits", "columns": ["category"]}
+    said = [monitoring_flow.act.fn(decision) for _ in range(2)]
+    assert said == ["asked for a retrain", "retrain: done for this week already"]
+    monitoring_flow.act.fn(decision | {"week": 31})
+    assert asked == ["shelfwise.drift.detected"] * 2

@@ -9,7 +9,7 @@ from components.monitor.decide import decide
 from components.monitor.page import write_page
 from components.monitor.shifts import SHIFTS
 from components.monitor.thresholds import calibrate, false_alarm_rate
-from components.monitor.watch import judge_year, try_shift, view_profile
+from components.monitor.watch import judge_year, latest, try_shift, view_profile
 
 WEEK = 18
 PARAMS = MonitorParams()
@@ -153,6 +153,10 @@ def test_a_week_that_has_not_ended_is_no_fault_and_no_shift(tables, days):
     decision = judge_year(running, PARAMS).decisions[-1]
     assert decision.week == last
     assert (decision.diagnosis, decision.remedy) == ("no drift", "none"), decision.reason
+    # What is acted on is the last week that has ended.
+    assert latest((decision.model_copy(update={"week": last - 1, "complete": True}), decision))[
+        "week"
+    ] == (last - 1)
 
 
 def test_a_fault_in_a_week_that_has_not_ended_is_found(tables):
@@ -161,4 +165,6 @@ def test_a_fault_in_a_week_that_has_not_ended_is_found(tables):
     part = begun.filter(pl.col("at").dt.date() < begun["at"].dt.date().max())
     wrong = part.with_columns(pl.col("price_minor") * 3)
     running = replace(tables, events={**tables.events, last: wrong})
-    assert judge_year(running, PARAMS).decisions[-1].diagnosis == "data fault"
+    decisions = judge_year(running, PARAMS).decisions
+    assert decisions[-1].diagnosis == "data fault"
+    assert latest(decisions)["week"] == last
