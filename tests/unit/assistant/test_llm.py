@@ -31,7 +31,7 @@ class Stub(BaseHTTPRequestHandler):
             content = json.dumps({"reply": type(self).said(told["reply"])})
             mode = self.mode_of_words
         if mode == "slow":
-            time.sleep(1.0)
+            time.sleep(2.5)
         if mode == "down":
             self.send_response(503)
             self.end_headers()
@@ -64,7 +64,7 @@ def stub():
 def talk_to(server, **settings):
     model = LanguageModel(
         ModelSettings(
-            url=f"http://127.0.0.1:{server.server_address[1]}", timeout_seconds=0.4, **settings
+            url=f"http://127.0.0.1:{server.server_address[1]}", timeout_seconds=1.5, **settings
         )
     )
     return Talk(assistant(language_model=model)), model
