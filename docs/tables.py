@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/search.md", "docs/sequences.md")
+PAGES = ("README.md", "docs/search.md", "docs/sequences.md", "docs/scaling.md")
 PATTERN = re.compile(r"<!-- table: (\S+) (\S+) ([^>]+?) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 
