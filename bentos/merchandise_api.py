@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Query, Request
 from fastapi.responses import Response
+from pydantic import BaseModel
 
 from bentos.auth import authenticate, require
 from bentos.journal import new_id
@@ -34,7 +35,7 @@ from components.contracts.merchandise import (
     ShopRule,
     StopRequest,
 )
-from components.contracts.records import Id, Record
+from components.contracts.records import Id
 from components.state.keys import Key
 
 TAG = "merchandising"
@@ -64,7 +65,7 @@ TheKey = Annotated[Key, Depends(_key)]
 Manager = Annotated[Key, Depends(_manager)]
 
 
-def _json(message: Record) -> Response:
+def _json(message: BaseModel) -> Response:
     return Response(message.model_dump_json(), media_type="application/json")
 
 

@@ -487,8 +487,9 @@ def build(client: Client | None = None) -> gr.Blocks:
 
         outputs = [tab_state, talk_state, *blocks.values()]
         for block in blocks.values():
-            for listen in (block.click, block.submit):
-                listen(
+            listeners: tuple[Any, ...] = (block.click, block.submit)
+            for on in listeners:
+                on(
                     handle,
                     [tab_state, talk_state],
                     outputs,

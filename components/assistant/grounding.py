@@ -612,6 +612,7 @@ class Lexicon:
                 merged.append(meant)
                 terms = [t for t in terms if t not in used]
                 head = ()
+        merged = [named_in_full(c, text) for c in merged]
         quality, used = self._quality(text, terms, merged)
         if quality is not None:
             merged.append(quality)
@@ -1081,6 +1082,29 @@ class Lexicon:
                         t for t in terms if t != term
                     ]
         return constraints, terms
+
+
+def named_in_full(constraint: Constraint, text: str) -> Constraint:
+    """Keep of several kinds those whose whole name stands in the text, if there are any.
+
+    "soft drinks" may mean each kind of them; "soft drinks, multipack bottles" means that one.
+
+    >>> kinds = Constraint(field="type", values=("Soft drinks, cans", "Soft drinks, bottles"))
+    >>> named_in_full(kinds, "two soft drinks, bottles please").values
+    ('Soft drinks, bottles',)
+    >>> named_in_full(kinds, "soft drinks please").values
+    ('Soft drinks, cans', 'Soft drinks, bottles')
+    """
+    if constraint.field != "type" or constraint.op != "is" or len(constraint.values) < 2:
+        return constraint
+
+    def words(of: object) -> str:
+        return " " + " ".join(re.findall(r"\w+", str(of).casefold())) + " "
+
+    said = words(text)
+    names = {value: words(value) for value in constraint.values}
+    full = tuple(v for v in constraint.values if len(names[v].split()) > 1 and names[v] in said)
+    return constraint.model_copy(update={"values": full}) if full else constraint
 
 
 def nouns_behind(name: str) -> tuple[str, ...]:

@@ -302,7 +302,7 @@ class LaunchPlanner:
             if visitor_ids[v] not in without:
                 members.append(
                     AudienceMember(
-                        visitor_id=visitor_ids[v], score=round(float(scores[v]), 5),
+                        visitor_id=str(visitor_ids[v]), score=round(float(scores[v]), 5),
                         buys=float(buys[v]), is_due=bool(due[v]),
                     )
                 )  # fmt: skip
