@@ -39,11 +39,12 @@ class AudienceModel:
         flat = booster.predict(features.reshape(b * n, f), raw_score=True, num_threads=1)
         trees = np.asarray(flat, dtype=np.float32).reshape(b, n)
         alike = np.sqrt(np.maximum(features[:, :, CONTENT_FEATURES.index("likeness_mean")], 0.0))
-        return standard(_chance(trees)) + LIKENESS_WEIGHT * standard(alike)
+        both = standard(_chance(trees)) + LIKENESS_WEIGHT * standard(alike)
+        return np.asarray(both, dtype=np.float32)
 
 
 def _chance(odds: FloatArray) -> FloatArray:
-    return 1.0 / (1.0 + np.exp(-odds))
+    return np.asarray(1.0 / (1.0 + np.exp(-odds)), dtype=np.float32)
 
 
 def standard(scores: FloatArray) -> FloatArray:

@@ -194,10 +194,10 @@ def judge(
         ].tolist()
         size = len(named["shelfwise"][item])
         named["popularity"][item] = [b for b in best.tolist() if b != item][:size]
-        row = counts[place]
-        order = np.lexsort((row.indices, -row.data))
+        counted: Any = counts[place]
+        order = np.lexsort((counted.indices, -counted.data))
         named["most_together"][item] = [
-            int(c) for c in row.indices[order[: size + 1]] if c != item
+            int(c) for c in counted.indices[order[: size + 1]] if c != item
         ][:size]
     matrix = basket_matrix(later, v)
     size_of = max(matrix.shape[0], 1)
@@ -418,7 +418,8 @@ def fill_basket(
     rows: list[NDArray[np.float64]] = [price]
     low, high = [-np.inf], [float(budget_minor)]
     label = np.asarray(groups if groups is not None else np.zeros(n), dtype=np.int64)
-    for group in sorted({*(at_most or {}), *(at_least or {})}):
+    limited: set[int] = {*(at_most or {}), *(at_least or {})}
+    for group in sorted(limited):
         rows.append((label == group).astype(np.float64))
         low.append(float((at_least or {}).get(group, 0)))
         high.append(float((at_most or {}).get(group, n)))

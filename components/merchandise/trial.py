@@ -54,7 +54,7 @@ class World:
     shrink: float
     relevance: Calibration
 
-    def believed(self, visitor: int, members: NDArray[np.int64]) -> FloatArray:
+    def believed(self, visitor: int, members: NDArray[np.int64]) -> NDArray[Any]:
         """Return (n,) learnt relevances in [0, 1] of the products of a page."""
         return np.asarray(self.relevance(drawn_in(self.score[visitor, members], self.shrink)))
 

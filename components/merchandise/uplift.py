@@ -126,7 +126,7 @@ def extra_intervals(
 
     names = ("extra", "placebo", "net")
     if not real or not placebo:
-        return dict.fromkeys(names, (float("nan"),) * 3)
+        return dict.fromkeys(names, (float("nan"), float("nan"), float("nan")))
     generator = np.random.default_rng(seed)
     drawn = []
     for _ in range(n):

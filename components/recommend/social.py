@@ -207,7 +207,7 @@ def build_social(
     named: set[int] = set()
     for visitor, product in pairs.T.tolist():
         if involved[visitor]:
-            bought.setdefault(visitor_ids[visitor], []).append(product_ids[product])
+            bought.setdefault(str(visitor_ids[visitor]), []).append(str(product_ids[product]))
             named.add(product)
     return SocialModel(
         people,

@@ -67,8 +67,8 @@ def write_data_docs(folder: Path, results: Mapping[str, Any]) -> None:
         folder: where they go.
         results: Great Expectations' result by suite, in the order wanted.
     """
-    from great_expectations.render.renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view import DefaultJinjaPageView
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
 
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

@@ -275,7 +275,7 @@ def _once(
     if remembered is None:
         return work()
     contents = tuple(
-        "" if frame is None else hashlib.sha256(frame.hash_rows().to_numpy()).hexdigest()
+        "" if frame is None else hashlib.sha256(frame.hash_rows().to_numpy().tobytes()).hexdigest()
         for frame in frames
     )
     key = (*what, contents)
