@@ -255,7 +255,8 @@ def status() -> None:
     if timings.is_file():
         table = Table("stage", "seconds", "peak MiB")
         for name, cost in json.loads(timings.read_text()).items():
-            table.add_row(name, f"{cost['seconds']:.1f}", str(cost["peak_mib"]))
+            if isinstance(cost, dict) and {"seconds", "peak_mib"} <= cost.keys():
+                table.add_row(name, f"{cost['seconds']:.1f}", str(cost["peak_mib"]))
         out.print(table)
     for path in sorted(layout.reports.glob("p*.json")):
         report = json.loads(path.read_text())

@@ -606,7 +606,9 @@ def _typo_rows(
 
 def _write_timing(path: Path, seconds: float) -> None:
     import json
+    import resource
 
     held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    held["bench_search"] = round(seconds, 1)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    held["bench_search"] = {"seconds": round(seconds, 1), "peak_mib": round(peak)}
     write_json(path, held)

@@ -531,14 +531,18 @@ def run(
         **({} if committed else cost),
     )  # fmt: skip
     if committed:
-        _keep_timings(layout, cost)
+        _keep_timings(layout, time.monotonic() - begun, cost)
 
 
-def _keep_timings(layout: Layout, cost: dict[str, Any]) -> None:
-    """Committed reports hold no timings: what differs from run to run goes to `var`."""
+def _keep_timings(layout: Layout, seconds: float, cost: dict[str, list[Any]]) -> None:
+    """Committed reports hold no timings: what differs from run to run goes to `var`.
+
+    The entry has what every stage's has, the whole run's seconds and highest memory, and the parts.
+    """
     path = layout.var / "timings.json"
     held = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    write_json(path, {**held, "bench_sequences": cost})
+    whole = {"seconds": round(seconds, 1), "peak_mib": max(cost["peak_mib"])}
+    write_json(path, {**held, "bench_sequences": {**cost, **whole}})
 
 
 def report_rows(

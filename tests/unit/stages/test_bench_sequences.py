@@ -124,3 +124,15 @@ def test_mistakes_are_named(files, tmp_path):
     (tmp_path / "s.yaml").write_text("kn: {}\n")
     with pytest.raises(ParamsError, match="kn"):
         read_settings(tmp_path / "s.yaml")
+
+
+def test_what_a_committed_report_cost_stands_among_the_stages(files, tmp_path):
+    """`shelfwise status` and the operations page read one shape."""
+    interactions, items = files
+    out = tmp_path / "reports" / "p2_sequences.json"
+    out.parent.mkdir()
+    run(interactions, items, out, settings=SMALL)
+    assert "fit_seconds" not in json.loads(out.read_text())
+    cost = json.loads((tmp_path / "var" / "timings.json").read_text())["bench_sequences"]
+    assert cost["seconds"] >= max(cost["fit_seconds"]) > 0
+    assert cost["peak_mib"] > 0
