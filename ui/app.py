@@ -386,7 +386,8 @@ def build(client: Client | None = None) -> gr.Blocks:
 
     empty, silent = Tab(visitor_id=guest()), new_talk()
     with gr.Blocks(title="Shelfwise", fill_width=True, analytics_enabled=False) as demo:
-        tab_state, talk_state = gr.State(lambda: Tab(visitor_id=guest())), gr.State(new_talk)
+        # `start` fills both: made by themselves, they would be asked for beside it, in any order.
+        tab_state, talk_state = gr.State(None), gr.State(None)
         act = _script("act.js")
 
         def part(name: str, value: str, **options: Any) -> gr.HTML:
@@ -422,18 +423,21 @@ def build(client: Client | None = None) -> gr.Blocks:
             return {tab_state: tab, **{blocks[n]: PARTS[n](tab) for n in names}}
 
         def handle(
-            tab: Tab, talk: Talk, event: gr.EventData, request: gr.Request
+            tab: Tab | None, talk: Talk | None, event: gr.EventData, request: gr.Request
         ) -> Iterator[dict[Any, Any]]:
             held = tabs_open.of(request.session_hash)
+            # A page that outlived a restart of the shop goes on as a new guest.
+            tab = held.tab or tab or Tab(visitor_id=guest())
+            talk = talk or new_talk()
             data = dict(event._data or {})
             name = str(data.pop("act", data.pop("form", "")))
             if name in TALKS:
-                yield from speak(held, held.tab or tab, talk, name, data)
+                yield from speak(held, tab, talk, name, data)
                 return
             if name == "look":
                 name = "memory" if data.get("at") == "memory" else ""
             if not name:
-                yield {tab_state: held.tab or tab}
+                yield {tab_state: tab}
                 return
             with held.lock:
                 tab = held.tab or tab
@@ -472,12 +476,12 @@ def build(client: Client | None = None) -> gr.Blocks:
             if updates:
                 yield updates
 
-        def start(tab: Tab, request: gr.Request) -> dict[Any, Any]:
+        def start(request: gr.Request) -> dict[Any, Any]:
             language = request.headers.get("accept-language", "en")[:2].lower()
-            tab = replace(tab, language="zh" if language == "zh" else "en")
+            tab = Tab(visitor_id=guest(), language="zh" if language == "zh" else "en")
             after = acts.run(tab, "start", {})
             tabs_open.of(request.session_hash).tab = after
-            updates = drawn(after, tuple(PARTS))
+            updates = drawn(after, tuple(PARTS)) | {talk_state: new_talk()}
             if after.language != "en":
                 updates |= {
                     blocks["chat"]: _wrap(panels.chat((), after.language)),
@@ -498,7 +502,7 @@ def build(client: Client | None = None) -> gr.Blocks:
                     concurrency_limit=8,
                     api_visibility="private",
                 )
-        demo.load(start, [tab_state], outputs, show_progress="hidden", api_visibility="private")
+        demo.load(start, None, outputs, show_progress="hidden", api_visibility="private")
 
     with demo.route("Operations", "/operations", show_in_navbar=False):
         bar = _wrap(
@@ -514,7 +518,7 @@ def build(client: Client | None = None) -> gr.Blocks:
             "", elem_id="sw-searches", js_on_load=_script("act.js"), apply_default_css=False
         )
 
-        desk_state = gr.State(lambda: merchandising.Desk())
+        desk_state = gr.State(merchandising.Desk())
         trade = gr.HTML(
             "", elem_id="sw-trade", js_on_load=_script("act.js"), apply_default_css=False
         )
