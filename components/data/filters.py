@@ -314,21 +314,29 @@ class _Segment:
         good = np.ones(len(self.variant_row), np.bool_)
         if f.price_min is not None:
             good &= self.price >= max(f.price_min, 0)
-        if f.price_max is not None:
-            good &= (self.price <= f.price_max) & (self.price != _NO_PRICE)
+        if f.price_max is not None and f.price_max >= 0:
+            # Read as unsigned, an unknown price is the highest of all: one pass over the rows.
+            good &= self.price.view(np.uint64) <= np.uint64(f.price_max)
+        elif f.price_max is not None:
+            good[:] = False
         if f.in_stock is not None:
             good &= self.in_stock == f.in_stock
         for name, values in wanted:
             good &= self._attribute(name, values)
         for name, values in banned:
             good &= ~self._attribute(name, values)
+        if len(self.variant_row) == size:  # one variant each: row by row
+            return ok & good
         has_good = np.zeros(size, np.bool_)
         has_good[self.variant_row[good]] = True
         return ok & has_good
 
     def _any_exact(self, postings: Postings, value: str) -> BoolArray:
+        rows = postings.get(value, _EMPTY)
+        if len(rows) == len(self.ids):  # a shop of one currency
+            return np.ones(len(self.ids), np.bool_)
         found = np.zeros(len(self.ids), np.bool_)
-        found[postings.get(value, _EMPTY)] = True
+        found[rows] = True
         return found
 
 

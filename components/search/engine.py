@@ -10,6 +10,7 @@ import json
 import threading
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +58,9 @@ DEPTH = 200  # candidates by words, and as many by meaning
 MEANT = 0.5  # similarity from which a product counts as an answer without sharing a word
 NEAR = 0.9  # of the shop's nearest product, for answers where no word of the query helps
 COVERED = 0.5  # share of the query's informative words that an answer must hold
+_ENCODING = ThreadPoolExecutor(max_workers=8, thread_name_prefix="encode")
+_NOT_YET: Mapping[str, Future[Any]] = {}
+AHEAD = 200_000  # rows from which filters and words cost more than handing a query over
 ODDS = 0.15  # of a reading's log odds against what was typed, in its products' scores
 
 
@@ -557,8 +561,9 @@ class SearchEngine:
         sort: str,
         affinity: Affinity | None,
     ) -> _Ranked:
+        ahead = self._encoded_ahead(parsed)
         mask = snapshot.table.mask(filters)
-        rows, scores, words, meant = self._answers(snapshot, parsed, mask, affinity)
+        rows, scores, words, meant = self._answers(snapshot, parsed, mask, affinity, ahead=ahead)
         relaxations: tuple[Relaxation, ...] = ()
         relaxed: tuple[str, ...] = ()
         if not len(rows) and snapshot.table.alive.any():
@@ -579,6 +584,13 @@ class SearchEngine:
         rows, scores = rows[shown], scores[shown]
         return _Ranked(rows, scores, words, meant, relaxed, relaxations, self._facets.count(rows))
 
+    def _encoded_ahead(self, parsed: ParsedQuery) -> dict[str, Future[Any]]:
+        """Begin to encode a query's readings, beside the filters and the search by words."""
+        if self.encoder is None or not parsed.rest or len(self._snapshot.table) < AHEAD:
+            return {}
+        texts = dict.fromkeys([parsed.rest, *(text for text, _ in parsed.readings)])
+        return {text: _ENCODING.submit(self.encoder.encode, [text]) for text in texts}
+
     def _answers(
         self,
         snapshot: _Snapshot,
@@ -587,6 +599,7 @@ class SearchEngine:
         affinity: Affinity | None,
         *,
         strict: bool = False,
+        ahead: Mapping[str, Future[Any]] = _NOT_YET,
     ) -> tuple[IntArray, FloatArray, frozenset[int], frozenset[int]]:
         """Return the rows that answer, best first, and which came by words and by meaning."""
         nothing = frozenset[int]()
@@ -600,7 +613,9 @@ class SearchEngine:
             return rows[order], popularity[order].astype(np.float32), nothing, nothing
         if not mask.any():
             return np.zeros(0, np.int64), np.zeros(0, np.float32), nothing, nothing
-        found = self._found(snapshot, parsed, mask, affinity, depth=DEPTH, strict=strict)
+        found = self._found(
+            snapshot, parsed, mask, affinity, depth=DEPTH, strict=strict, ahead=ahead
+        )
         # Answers come before what was merely near; the rest is dropped.
         rows, score = self._ordered(found, found.is_answer, self.ranker)
         return (rows, score, found.by_words, found.by_meaning)
@@ -614,6 +629,7 @@ class SearchEngine:
         *,
         depth: int,
         strict: bool = False,
+        ahead: Mapping[str, Future[Any]] = _NOT_YET,
     ) -> "_Found":
         """Propose and describe candidates for every reading of a query.
 
@@ -630,7 +646,9 @@ class SearchEngine:
             by_words = self._index.words(asked, k=depth, allowed=mask)
             by_meaning, vector = Hits(), None
             if self.encoder is not None:
-                vector = self.encoder.encode([reading.rest])[0]
+                begun = ahead.get(text)
+                made = self.encoder.encode([text]) if begun is None else begun.result()
+                vector = made[0]
                 by_meaning = self._index.nearest(vector, k=depth, allowed=mask)
             rows, features, words, is_answer = self._describe(
                 snapshot, reading, by_words, by_meaning, vector, affinity, strict=strict

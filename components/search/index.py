@@ -207,7 +207,7 @@ class LexicalIndex:
         tantivy, searcher = self._tantivy, self._searcher
         wanted = k
         if allowed is not None:
-            count = int(allowed.sum())
+            count = int(np.count_nonzero(allowed))
             if count == 0:
                 return Hits()
             if count <= _FEW:
@@ -293,6 +293,7 @@ class VectorIndex:
         self._lock = threading.Lock()
         self._rows = np.zeros(0, np.int64)  # faiss place -> row
         self._is_alive = np.zeros(0, np.bool_)
+        self._is_in_place = True  # every row lies at its own place
 
     def _with_lists(self, vectors: FloatArray) -> Any:
         """Return an empty index of inverted lists, learned from a sample of vectors."""
@@ -320,6 +321,8 @@ class VectorIndex:
             if self.kind == "ivf" and not len(self._rows):
                 self._index = self._with_lists(vectors)
             self._index.add(vectors)
+            start = len(self._rows)
+            self._is_in_place &= bool(np.array_equal(rows, np.arange(start, start + len(rows))))
             self._rows = np.concatenate([self._rows, np.asarray(rows, np.int64)])
             self._is_alive = np.concatenate([self._is_alive, np.ones(len(rows), np.bool_)])
 
@@ -369,11 +372,15 @@ class VectorIndex:
         if not len(rows) or k <= 0:
             return Hits()
         selected = alive
-        if allowed is not None:
+        if allowed is not None and self._is_in_place:
+            selected = np.zeros(len(rows), np.bool_)
+            both = min(len(rows), len(allowed))
+            np.logical_and(alive[:both], allowed[:both], out=selected[:both])
+        elif allowed is not None:
             inside = rows < len(allowed)
             selected = alive & inside
             selected[inside] &= allowed[rows[inside]]
-        count = int(selected.sum())
+        count = int(np.count_nonzero(selected))
         if not count:
             return Hits()
         asked = np.ascontiguousarray(vector, np.float32)[None]

@@ -75,7 +75,7 @@ class Lists:
         """
         counts = self._counts.values[rows].astype(np.int64)
         owner = np.repeat(np.arange(len(rows)), counts)
-        place = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.arange(len(owner)) - (np.cumsum(counts) - counts)[owner]
         numbers = self._numbers.values[self._starts.values[rows][owner] + place]
         return numbers, owner, place, counts
 

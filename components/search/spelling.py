@@ -104,6 +104,20 @@ def one_edit(word: str) -> set[str]:
     return found
 
 
+def letters_of(word: str) -> int:
+    """Return the set of letters and digits of a word, a bit each.
+
+    >>> letters_of("abba") == letters_of("ab"), letters_of("a1") ^ letters_of("a")
+    (True, 67108864)
+    """
+    found = 0
+    for letter in word:
+        place = _LETTERS.find(letter)
+        if place >= 0:
+            found |= 1 << place
+    return found
+
+
 def is_close(typed: str, guess: Guess) -> bool:
     """Say whether a guess may be meant though no title speaks for it.
 
@@ -137,6 +151,7 @@ class Speller:
     weights: Weights = field(default_factory=Weights)
     _stems: Mapping[str, str] = field(default_factory=dict, repr=False)
     _by_length: dict[tuple[int, bool], list[str]] = field(default_factory=dict, repr=False)
+    _letters: dict[tuple[int, bool], NDArray[np.uint64]] = field(default_factory=dict, repr=False)
     _rows: dict[str, IntArray] = field(default_factory=dict, repr=False)
     _near_cache: dict[tuple[str, int], list[tuple[str, str, float, int]]] = field(
         default_factory=dict, repr=False
@@ -182,7 +197,7 @@ class Speller:
             weights or Weights(),
             targets,
             by_length,
-            {stem: np.frombuffer(places, np.int32) for stem, places in rows.items()},
+            _rows={stem: np.frombuffer(places, np.int32) for stem, places in rows.items()},
         )
 
     def both(self, first: str, second: str) -> int:
@@ -227,7 +242,7 @@ class Speller:
         for kind in ((size, is_alpha) for size in sizes for is_alpha in kinds):
             for other, edits, _ in process.extract(
                 typed,
-                self._by_length.get(kind, ()),
+                self._with_like_letters(typed, kind, most),
                 scorer=OSA.distance,
                 score_cutoff=most,
                 limit=_MOST,
@@ -236,6 +251,21 @@ class Speller:
                     continue
                 found.append((other, self._stems[other], slip_cost(typed, other), int(edits)))
         return found
+
+    def _with_like_letters(self, typed: str, kind: tuple[int, bool], most: int) -> list[str]:
+        """Return the words of a length whose letters allow for `most` edits, in their order.
+
+        An edit takes one letter away and brings another at most. Comparing the sets of letters
+        of all words is one pass over numbers, and leaves few words to be compared one by one.
+        """
+        words = self._by_length.get(kind)
+        if words is None:
+            return []
+        held = self._letters.get(kind)
+        if held is None:
+            held = self._letters[kind] = np.fromiter(map(letters_of, words), np.uint64, len(words))
+        apart = np.bitwise_count(held ^ np.uint64(letters_of(typed)))
+        return [words[place] for place in np.flatnonzero(apart <= 2 * most)]
 
     def parts(
         self,
