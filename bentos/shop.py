@@ -923,6 +923,9 @@ class _Guarded:
     ) -> Any:
         return self._engine.affinity(self._known(visitor_id), recent, product_ids, **options)
 
+    def affinities(self, visitor_id: str | None, recent: Sequence[Event], **options: Any) -> Any:
+        return self._engine.affinities(self._known(visitor_id), recent, **options)
+
     def history(self, visitor_id: str) -> list[Any]:
         known = self._known(visitor_id)
         return [] if known is None else self._engine.history(known)

@@ -10,6 +10,7 @@ from components.assistant.references import References
 from components.assistant.shelf import Shelf
 from components.assistant.state import DialogueState
 from components.contracts.records import BasketLine, Order
+from components.state.store import Store
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Context:
     viewed: Sequence[str]
     currency: str
     now: datetime
+    records: Store  # as this turn uses it, see `records.read_once`
     locale: str = "en"
     raw: str = ""
     text: str = ""

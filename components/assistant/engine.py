@@ -26,6 +26,7 @@ from components.assistant.meaning import Meaning
 from components.assistant.offers import Offers, is_reduced
 from components.assistant.parser import CommandParser, Parse
 from components.assistant.places import Places
+from components.assistant.records import read_once
 from components.assistant.replies import Writer
 from components.assistant.results import Item, Result
 from components.assistant.safety import safe_title
@@ -53,6 +54,7 @@ from components.state.store import Store
 logger = logging.getLogger(__name__)
 MAX_PRODUCTS = 12
 _LOCKS = 1024
+_HISTORY = ("purchase", "click")
 
 
 class Assistant:
@@ -119,6 +121,7 @@ class Assistant:
             meaning=self._meaning,
             rank_text=self._rank if search is not None else None,
             on_change=self._lexicon.add,
+            popularity_of=self._popularity,
         )
         self._catalogue_lock = threading.Lock()
         self._locks: OrderedDict[str, threading.Lock] = OrderedDict()
@@ -126,7 +129,6 @@ class Assistant:
         self._shelf.refresh()
         if encoder is not None and search is not None:
             self._meaning.learn(search.head_vectors, self._lexicon.types | self._lexicon.categories)
-        self._shelf.popularity = self._popularity(now())
         self._reduced = self._reduced_now()
 
     # -- one turn
@@ -200,7 +202,8 @@ class Assistant:
     def _run(
         self, request: TurnRequest, context: Context, parse: Parse, degraded: tuple[str, ...]
     ) -> TurnResponse:
-        tools = Tools(self.store, self._recommend, self._offers, self._reviews, self._sentiment)
+        records = context.records
+        tools = Tools(records, self._recommend, self._offers, self._reviews, self._sentiment)
         executor = Executor(tools, context, request.session_id)
         results = [
             self._facts(executor.run(command), parse, context) for command in parse.commands[:8]
@@ -220,7 +223,7 @@ class Assistant:
             request.session_id, request.visitor_id, state.model_dump(mode="json")
         )
         response = self._response(
-            request, state, results, parse, reply, claims, degraded, phrased_by
+            request, state, results, parse, reply, claims, degraded, phrased_by, records
         )
         if context.places is None:
             return response
@@ -236,12 +239,18 @@ class Assistant:
             before = self._shelf.products
             self._shelf.refresh()
             if self._shelf.products is not before:
-                self._shelf.popularity = self._popularity(now)
                 self._reduced = self._reduced_now()
             text = gloss(request.message, self._lexicon.chinese)
             barred = places.barred(text) if places is not None else frozenset[str]()
             shelf = replace(self._shelf, promoted=promoted, barred=barred)
-        saved = self.store.session(request.session_id, visitor)
+        records = read_once(self.store)
+        with self.store.snapshot():
+            saved = records.session(request.session_id, visitor)
+            events = records.visitor_events(visitor, limit=500, kinds=_HISTORY)
+            basket, wishlist = records.basket(visitor), records.wishlist(visitor)
+            preferences, orders = records.preferences(visitor), records.orders(visitor)
+            is_known = self._recommend is not None and records.forgotten_at(visitor) is None
+        history = self._recommend.history(visitor) if self._recommend and is_known else []
         state = DialogueState.model_validate(saved) if saved else DialogueState()
         chinese = is_chinese(request.message)
         locale = (
@@ -252,13 +261,6 @@ class Assistant:
             else state.locale
         )
         state = state.model_copy(update={"turn": state.turn + 1, "locale": locale})
-        events = self.store.visitor_events(visitor, limit=500, kinds=("purchase", "click"))
-        history = (
-            list(self._recommend.history(visitor))
-            if self._recommend is not None and self.store.forgotten_at(visitor) is None
-            else []
-        )
-        orders = self.store.orders(visitor)
         bought = bought_of([*history, *(e for e in events if e.kind == "purchase")], orders, now)
         viewed = list(dict.fromkeys(e.product_id for e in events if isinstance(e, Click)))
         return Context(
@@ -266,9 +268,9 @@ class Assistant:
             state=state,
             shelf=shelf,
             lexicon=self._lexicon,
-            basket=self.store.basket(visitor),
-            wishlist=self.store.wishlist(visitor),
-            preferences=self.store.preferences(visitor),
+            basket=basket,
+            wishlist=wishlist,
+            preferences=preferences,
             orders=orders,
             bought=bought,
             viewed=viewed,
@@ -277,15 +279,15 @@ class Assistant:
             locale=locale,
             raw=request.message,
             text=text,
+            records=records,
             places=places,
         )
 
-    def _popularity(self, now: datetime) -> dict[str, float]:
+    def _popularity(self, ids: Sequence[str]) -> dict[str, float]:
         """Return how much each product suits somebody unknown, in [0, 1]."""
         if self._recommend is None:
             return {}
-        ids = list(self._shelf.products)
-        scores = self._recommend.affinity(None, [], ids, now=now)
+        scores = self._recommend.affinity(None, [], ids, now=self._now())
         return {i: float(s) for i, s in zip(ids, scores, strict=True)}
 
     def _reduced_now(self) -> set[str]:
@@ -361,6 +363,7 @@ class Assistant:
         claims: tuple[Claim, ...],
         degraded: tuple[str, ...],
         phrased_by: str,
+        records: Store,
     ) -> TurnResponse:
         commands: list[ExecutedCommand] = []
         for r in results:
@@ -416,7 +419,7 @@ class Assistant:
             ),
             relaxed=tuple(dict.fromkeys(relaxed)),
             claims=claims,
-            state=self.public_state(request.visitor_id, state),
+            state=self.public_state(request.visitor_id, state, records),
             question=any(r.question for r in results[-1:]),
             choices=results[-1].choices if results else (),
             confirmation=card,
@@ -459,18 +462,25 @@ class Assistant:
             offers=item.offers,
         )
 
-    def public_state(self, visitor_id: str, state: DialogueState) -> dict[str, Any]:
+    def public_state(
+        self, visitor_id: str, state: DialogueState, records: Store | None = None
+    ) -> dict[str, Any]:
         """Return what the visitor may see of the dialogue and of their own records."""
-        events = self.store.visitor_events(visitor_id, limit=500, kinds=("purchase", "click"))
+        store = records or self.store
+        with self.store.snapshot():
+            return self._public_state(visitor_id, state, store)
+
+    def _public_state(self, visitor_id: str, state: DialogueState, store: Store) -> dict[str, Any]:
+        events = store.visitor_events(visitor_id, limit=500, kinds=_HISTORY)
         return {
             "turn": state.turn,
             "constraints": public_constraints(state, self.currency),
             "ledger": [entry.model_dump(mode="json") for entry in state.ledger],
-            "basket": [line.model_dump(mode="json") for line in self.store.basket(visitor_id)],
-            "basket_offers": self.store.basket_offers(visitor_id),
-            "wishlist": self.store.wishlist(visitor_id),
-            "preferences": self.store.preferences(visitor_id),
-            "orders": [order.model_dump(mode="json") for order in self.store.orders(visitor_id)],
+            "basket": [line.model_dump(mode="json") for line in store.basket(visitor_id)],
+            "basket_offers": store.basket_offers(visitor_id),
+            "wishlist": store.wishlist(visitor_id),
+            "preferences": store.preferences(visitor_id),
+            "orders": [order.model_dump(mode="json") for order in store.orders(visitor_id)],
             "history": [
                 {"product_id": e.product_id, "kind": e.kind}
                 for e in events

@@ -4,14 +4,13 @@ Every change goes through the store and comes with the operations that take it b
 product or a review says is looked at here except as a fact to hand on.
 """
 
+import functools
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
-
-import numpy as np
 
 from components.assistant import suggestions
 from components.assistant.basket_money import Bill, PricedLine, price_basket
@@ -25,6 +24,7 @@ from components.assistant.sentiment import Sentiment, hear
 from components.assistant.shelf import (
     Found,
     Hit,
+    Score,
     Shelf,
     fit,
     is_sold,
@@ -99,6 +99,7 @@ class Executor:
         self.session_id = session_id
         self.state = context.state
         self.operations: list[dict[str, Any]] = []
+        self._affinity: tuple[list[Event], Score] | None = None
 
     @property
     def shelf(self) -> Shelf:
@@ -186,14 +187,19 @@ class Executor:
         """Return the visitor's events since the release's data."""
         return self.t.store.visitor_events(self.c.visitor_id)
 
-    def affinity(self) -> Callable[[Sequence[str]], "np.ndarray[Any, Any]"] | None:
+    def affinity(self) -> Score | None:
         """Return how to score products for this visitor; None for somebody unknown."""
         if self.t.recommend is None:
             return None
         engine, recent = self.t.recommend, self.recent()
         if not recent and not self.c.bought:
             return None
-        return lambda ids: engine.affinity(self.c.visitor_id, recent, ids, now=self.c.now)
+        if self._affinity is None or self._affinity[0] != recent:  # a part of a bundle asks again
+            suits = functools.cache(
+                lambda: engine.affinities(self.c.visitor_id, recent, now=self.c.now)
+            )
+            self._affinity = recent, lambda ids: suits()(ids)
+        return self._affinity[1]
 
     def look(
         self, state: DialogueState, *, exclude: Sequence[str] = (), limit: int = LIST_LENGTH
@@ -533,11 +539,10 @@ class Executor:
                 True,
             )
         scores = self.personal_scores([h.product for h in found.hits])
+        asked = [c.model_copy(update={"hard": True}) for c in wishes]
+        promoted = self.shelf.promoted() if asked else ()
         wished = {
-            h.product_id: sum(
-                not fit(h.product, [c.model_copy(update={"hard": True})], self.shelf.promoted())[1]
-                for c in wishes
-            )
+            h.product_id: sum(not fit(h.product, [c], promoted)[1] for c in asked)
             for h in found.hits
         }
         text = self.shelf.text_scores(terms) if terms else {}

@@ -197,6 +197,10 @@ _LETTER_SIZE = re.compile(
     r"(?:^|\b(?:in|an?|the|or|then|also|take|make it|ok|okay|fine|and)[\s,]+)(x{0,3}[sl]|m|\d{2,3})(?=\s*(?:$|[,.;?!]|(?:is|are|would|will|should|works?|do|please|then|instead|it is|fine|for me|and|or|too|size)\b))"
 )
 _HAN_ONLY = re.compile(r"^[\u3400-\u9fffA-Za-z0-9% ]+$")
+_SUPERLATIVES = [
+    (re.compile(rf"\b{re.escape(word)}\b"), SUPERLATIVES[word])
+    for word in sorted(SUPERLATIVES, key=lambda w: (-len(w), w))
+]
 _SUPERLATIVE_WORDS = frozenset(w for w in SUPERLATIVES if " " not in w)
 _TO_DO = re.compile(
     r"\b(?:something|anything|some ?thing|a thing|thing|things|machine|tool|device|gadget|what do i need|one)\b(?: \w+)? (?:to|that can|which can|i can|that|for) (?:can )?(\w+?)(?:ing|s)?\b(?=(.*))"
@@ -577,12 +581,11 @@ class Lexicon:
             if match and free(*match.span()) and not re.match(r"\s*than\b", text[match.end() :]):
                 sort = sort or order
                 taken.append(match.span())
-        for word, target in sorted(SUPERLATIVES.items(), key=lambda item: (-len(item[0]), item[0])):
-            found = re.search(rf"\b{re.escape(word)}\b", text)
-            if found and superlative is None:
-                attribute = self.attribute_like(target[0])
+        for said, (name, end) in _SUPERLATIVES:
+            if superlative is None and said.search(text):
+                attribute = self.attribute_like(name)
                 if attribute is not None:
-                    superlative = (attribute, target[1])
+                    superlative = (attribute, end)
         drop_spans = self._drops(text, drops)
         taken.extend(drop_spans)
         for pattern, name in ((_PROMOTION, "promotion"), (_IN_STOCK, "in_stock")):

@@ -27,6 +27,7 @@ DESCRIBED = 0.55  # likeness from which words describe a quality
 APART = 0.1  # by so much the quality meant must be likelier than any other
 BESIDE = 0.05  # kinds this close to the best are meant as well
 FAINT = 0.1  # likeness that still orders what is shown where nothing answers
+_LISTS = 64  # lists of names whose vectors are kept side by side
 LARGEST = 3000  # products whose texts are encoded here; beyond, the search engine ranks
 
 
@@ -40,6 +41,7 @@ class Meaning:
             text: np.asarray(vector, np.float32) for text, vector in (known or {}).items()
         }
         self._lock = threading.Lock()
+        self._listed: dict[frozenset[str], tuple[list[str], FloatArray]] = {}
 
     def __bool__(self) -> bool:
         """Whether there is an encoder."""
@@ -64,12 +66,25 @@ class Meaning:
                     self._vectors[text] = np.asarray(row, np.float32)
             return np.stack([self._vectors[t] for t in texts])
 
+    def _table(self, names: Iterable[str]) -> tuple[list[str], FloatArray]:
+        """Return names in order and their (n, D) vectors; a list asked for again is kept."""
+        asked = frozenset(names)
+        known = self._listed.get(asked)
+        if known is None:
+            listed = sorted(asked)
+            known = listed, self.vectors(listed)
+            if len(self._listed) >= _LISTS:
+                self._listed.clear()
+            self._listed[asked] = known
+        return known
+
     def kinds(self, phrase: str, names: Iterable[str]) -> tuple[str, ...]:
         """Return the names of kinds that a phrase most likely means, best first; none if unsure."""
-        listed = sorted(set(names))
-        if self._encode is None or not listed or not phrase.strip():
+        asked = frozenset(names)
+        if self._encode is None or not asked or not phrase.strip():
             return ()
-        likeness = self.vectors(listed) @ self.vectors([phrase[:200]])[0]
+        listed, vectors = self._table(asked)
+        likeness = vectors @ self.vectors([phrase[:200]])[0]
         order = np.argsort(-likeness, kind="stable")
         best = float(likeness[order[0]])
         if best < MEANT:

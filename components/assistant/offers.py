@@ -60,11 +60,7 @@ class Offers:
 
     def running(self, now: datetime, visitor_id: str | None) -> set[str]:
         """Return ids of products with an offer that runs now for this visitor."""
-        return {
-            i
-            for i, offers in self._by_product.items()
-            if any(o.runs(now, visitor_id) for o in offers)
-        }
+        return {i for o in self.all if o.runs(now, visitor_id) for i in o.product_ids}
 
     def open_products(self, now: datetime) -> frozenset[str]:
         """Return the products that an offer for everybody names now."""

@@ -135,10 +135,16 @@ class _Turn:
         self._least = least
         question = self.state.question
         self.expects_size = question is not None and question.about == "option"
+        self._readings: dict[str, Reading] = {}
         self.reading = self.read(_OPENER.sub("", self.text) or self.text)
 
     def read(self, text: str) -> Reading:
-        return self.c.lexicon.read(text, chinese=self.chinese, expects_size=self.expects_size)
+        known = self._readings.get(text)
+        if known is None:
+            known = self._readings[text] = self.c.lexicon.read(
+                text, chinese=self.chinese, expects_size=self.expects_size
+            )
+        return known
 
     # -- the whole message
 

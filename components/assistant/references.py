@@ -14,7 +14,14 @@ from dataclasses import dataclass
 
 from components.assistant.grounding import Lexicon, Reading
 from components.assistant.language import is_chinese, stems_of, tokens_of
-from components.assistant.shelf import Shelf, attribute_of, fit, is_sold, price_of
+from components.assistant.shelf import (
+    Shelf,
+    attribute_of,
+    fit,
+    is_sold,
+    price_of,
+    title_stems,
+)
 from components.assistant.state import DialogueState
 from components.assistant.synonyms import COMMON_WORDS, STOPWORDS
 from components.contracts.records import Product
@@ -247,7 +254,7 @@ class References:
             product = self.shelf.products.get(product_id)
             if product is None:
                 continue
-            title = set(stems_of(product.title[:120]))
+            title = title_stems(product)
             total = sum(
                 weight.get(w) or math.log(1 + size / max(1, len(self.shelf.with_title_word(w))))
                 for w in title

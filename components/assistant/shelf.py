@@ -11,6 +11,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from components.assistant.language import stems_of
 from components.assistant.meaning import FAINT, SURE, Meaning
@@ -189,14 +190,28 @@ def fit(
         good = [v for v in variants if v is None or v.stock is None or v.stock > 0] or list(
             variants
         )
-    best = min(
-        good,
-        key=lambda v: (
-            v is not None and v.stock is not None and v.stock <= 0,
-            v.price_minor if v else 0,
-        ),
-    )
-    return best, tuple(broken)
+    return min(good, key=_in_stock_then_price), tuple(broken)
+
+
+def _in_stock_then_price(variant: Variant | None) -> tuple[bool, int]:
+    if variant is None:
+        return False, 0
+    return variant.stock is not None and variant.stock <= 0, variant.price_minor
+
+
+def _cheapest_fit(product: Product, hard: Sequence[Constraint]) -> Variant | None:
+    """Return the variant that `fit` names, of a product that is known to meet the constraints."""
+    if not product.variants:
+        return None
+    if len(product.variants) == 1:
+        return product.variants[0]
+    asked = [c for c in hard if _is_variant_level(product, c)]
+    good = [v for v in product.variants if all(_variant_meets(product, v, c) for c in asked)]
+    return min(good or product.variants, key=_in_stock_then_price)
+
+
+def _merit(product: Product, popularity: float) -> float:
+    return (product.rating or 3.0) * math.log1p(product.rating_count) + 20.0 * popularity
 
 
 def _needs_a_look(c: Constraint) -> bool:
@@ -238,6 +253,21 @@ def words_of(product: Product) -> frozenset[str]:
     return words
 
 
+_TITLES: dict[int, tuple[Product, frozenset[str]]] = {}
+
+
+def title_stems(product: Product) -> frozenset[str]:
+    """Return the stems of a product's title; remembered per record."""
+    known = _TITLES.get(id(product))
+    if known is not None and known[0] is product:
+        return known[1]
+    if len(_TITLES) > 50_000:
+        _TITLES.clear()
+    found = frozenset(stems_of(product.title[:120]))
+    _TITLES[id(product)] = (product, found)
+    return found
+
+
 def _title_words(product: Product) -> set[str]:
     found = set(stems_of(product.title[:200]))
     found.update(stems_of(product.brand or ""), stems_of(product.type or ""))
@@ -256,15 +286,17 @@ class Shelf:
     rank_text: Callable[[str, Filters, int], Sequence[str]] | None = None
     meaning: Meaning = field(default_factory=lambda: Meaning(None))
     on_change: Callable[[Sequence[Product]], None] = lambda products: None
-    popularity: dict[str, float] = field(default_factory=dict)
+    popularity_of: Callable[[Sequence[str]], Mapping[str, float]] = lambda product_ids: {}
     _products: Mapping[str, Product] = field(default_factory=dict)
     _table: FilterTable = field(default_factory=FilterTable)
     _titles: dict[str, set[str]] = field(default_factory=dict)
+    _merits: Mapping[str, float] = field(default_factory=dict)
+    _places: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def merit(self, product: Product) -> float:
         """Return how well liked a product is in general: its stars, and how much it is bought."""
-        stars = (product.rating or 3.0) * math.log1p(product.rating_count)
-        return stars + 20.0 * self.popularity.get(product.product_id, 0.0)
+        known = self._merits.get(product.product_id)
+        return _merit(product, 0.0) if known is None else known
 
     def refresh(self) -> None:
         """Take over what changed in the catalogue since the last turn."""
@@ -283,6 +315,11 @@ class Shelf:
                     self._titles.setdefault(word, set()).add(product.product_id)
             self.on_change(changed)
         self._products = current
+        popularity = self.popularity_of(list(current))
+        self._merits = {i: _merit(p, popularity.get(i, 0.0)) for i, p in current.items()}
+        best_first = sorted(current, key=lambda i: (-self._merits[i], i))
+        self._places = np.full(len(self._table), len(best_first), np.int64)
+        self._places[[self._table.row_of[i] for i in best_first]] = np.arange(len(best_first))
 
     @property
     def products(self) -> Mapping[str, Product]:
@@ -309,42 +346,59 @@ class Shelf:
         Of very many only those are looked at closely that can come first: by `scores` and liking,
         or by price where that is the order.
         """
+        rows = self._allowed_rows(constraints)
+        alone = not any(_needs_a_look(c) for c in constraints)  # the table has decided
+        if len(rows) > _CLOSELY and alone:
+            ids = self._foremost(rows, scores or {}, sort)
+        else:
+            ids = [self._table.ids[row] for row in rows]
+        products = [p for p in map(self._products.get, ids) if p is not None]
+        if alone:
+            hard = [c for c in constraints if c.hard]
+            return [Hit(p, _cheapest_fit(p, hard)) for p in products]
         asks = any(c.field == "promotion" for c in constraints)
         promoted = self.promoted() if asks else ()
-        ids = self._table.allowed_ids(filters_of(constraints, promoted_known=True))
+        fits = ((p, *fit(p, constraints, promoted)) for p in products)
+        return [Hit(p, variant) for p, variant, broken in fits if not broken]
+
+    def _allowed_rows(self, constraints: Sequence[Constraint]) -> NDArray[np.int64]:
+        """Return the rows that the filter table, the offers and the shop's bars allow."""
+        table = self._table
+        mask = table.mask(filters_of(constraints, promoted_known=True))
         if any(c.field == "promotion" and c.values[0] is True for c in constraints):
-            ids = [i for i in ids if i in promoted]
-        if self.barred:
-            ids = [i for i in ids if i not in self.barred]
-        if len(ids) > _CLOSELY and not any(_needs_a_look(c) for c in constraints):
-            ids = self._foremost(ids, scores or {}, sort)
-        hits = []
-        for product_id in ids:
-            product = self._products.get(product_id)
-            if product is None:
-                continue
-            variant, broken = fit(product, constraints, promoted)
-            if not broken:
-                hits.append(Hit(product, variant))
-        return hits
+            on_offer = np.zeros(len(mask), np.bool_)
+            on_offer[self._rows_of(self.promoted())] = True
+            mask &= on_offer
+        mask[self._rows_of(self.barred)] = False
+        return np.flatnonzero(mask)
+
+    def _rows_of(self, product_ids: Collection[str]) -> list[int]:
+        row_of = self._table.row_of
+        return [row_of[i] for i in product_ids if i in row_of]
 
     def count(self, constraints: Sequence[Constraint], hits: Sequence[Hit]) -> int:
         """Return how many products meet the constraints, of which `hits` were looked at."""
         if len(hits) < _CLOSELY or any(_needs_a_look(c) for c in constraints):
             return len(hits)
-        ids = self._table.allowed_ids(filters_of(constraints, promoted_known=True))
-        return len(ids) - (sum(i in self.barred for i in ids) if self.barred else 0)
+        return len(self._allowed_rows(constraints))
 
-    def _foremost(self, ids: Sequence[str], scores: Mapping[str, float], sort: str) -> list[str]:
-        products = self._products
-        known = [i for i in ids if i in products]
-        if sort in ("price", "-price"):
-            sign = -1 if sort == "-price" else 1
-            known.sort(key=lambda i: (sign * (price_of(products[i]) or 0), i))
-        elif sort == "rating":
+    def _foremost(
+        self, rows: NDArray[np.int64], scores: Mapping[str, float], sort: str
+    ) -> list[str]:
+        products, ids = self._products, self._table.ids
+        if sort not in ("price", "-price", "rating"):
+            liking = np.zeros(len(self._table))
+            liking[self._rows_of(scores)] = [
+                s for i, s in scores.items() if i in self._table.row_of
+            ]
+            order = np.lexsort((self._places[rows], -liking[rows]))[:_CLOSELY]
+            return [ids[row] for row in rows[order]]
+        known = [i for i in (ids[row] for row in rows) if i in products]
+        if sort == "rating":
             known.sort(key=lambda i: (-(products[i].rating or 0.0), -products[i].rating_count, i))
         else:
-            known.sort(key=lambda i: (-scores.get(i, 0.0), -self.merit(products[i]), i))
+            sign = -1 if sort == "-price" else 1
+            known.sort(key=lambda i: (sign * (price_of(products[i]) or 0), i))
         return known[:_CLOSELY]
 
     def text_scores(self, terms: Sequence[str]) -> dict[str, float]:
@@ -569,15 +623,10 @@ class Shelf:
             ids = [h.product_id for h in hits]
             liked = dict(zip(ids, (float(x) for x in affinity(ids)), strict=True))
         promoted = self.promoted() if any(c.field == "promotion" for c in soft) else ()
+        wished = [c.model_copy(update={"hard": True}) for c in soft]
         wishes = (
-            {
-                h.product_id: sum(
-                    not fit(h.product, [c.model_copy(update={"hard": True})], promoted)[1]
-                    for c in soft
-                )
-                for h in hits
-            }
-            if soft
+            {h.product_id: sum(not fit(h.product, [c], promoted)[1] for c in wished) for h in hits}
+            if wished
             else {}
         )
         top = max((self.merit(h.product) for h in hits), default=1.0) or 1.0

@@ -9,7 +9,7 @@ replaces, so readers never see half of one.
 
 import json
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -995,12 +995,22 @@ class RecommendEngine:
         session counts for anybody as it does for a known visitor: what is asked about has been
         chosen by other means, so no popularity must be outweighed.
         """
+        return self.affinities(visitor_id, recent, now=now)(product_ids)
+
+    def affinities(
+        self, visitor_id: str | None, recent: Sequence[Event], *, now: datetime
+    ) -> Callable[[Sequence[str]], FloatArray]:
+        """Return `affinity` for one visitor and moment, to be asked about several lists."""
         snapshot = self._snapshot
         scores = self.scores(visitor_id, read_session(recent, now), now)
-        places = np.array([snapshot.index.get(p, -1) for p in product_ids], dtype=np.int64)
         odds = scores.before_session + np.float32(SESSION_WEIGHT) * scores.session_weight
-        chance = sigmoid(odds)[np.maximum(places, 0)]
-        return np.where(places >= 0, chance / (chance + 0.02), 0.0).astype(np.float32)
+
+        def suits(product_ids: Sequence[str]) -> FloatArray:
+            places = np.array([snapshot.index.get(p, -1) for p in product_ids], dtype=np.int64)
+            chance = sigmoid(odds[np.maximum(places, 0)])
+            return np.where(places >= 0, chance / (chance + 0.02), 0.0).astype(np.float32)
+
+        return suits
 
     def explain(
         self,

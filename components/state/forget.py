@@ -11,7 +11,7 @@ import secrets
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, insert, or_, select
+from sqlalchemy import Connection, Table, bindparam, delete, insert, or_, select
 
 from components.contracts.records import Record
 from components.state.models import (
@@ -68,14 +68,17 @@ def salt_of(connection: Connection) -> str:
     return found
 
 
+# Every turn asks; a statement made once is cheaper than one made each time.
+_SALT = select(SettingRow.value).where(SettingRow.name == SALT)
+_TOMBSTONE = select(TombstoneRow.at).where(TombstoneRow.digest == bindparam("digest"))
+
+
 def forgotten_at(connection: Connection, visitor_id: str) -> datetime | None:
     """Return when a visitor was forgotten last, or None."""
-    salt = connection.execute(select(SettingRow.value).where(SettingRow.name == SALT)).scalar()
+    salt = connection.execute(_SALT).scalar()
     if salt is None:
         return None
-    at = connection.execute(
-        select(TombstoneRow.at).where(TombstoneRow.digest == digest_of(visitor_id, salt))
-    ).scalar()
+    at = connection.execute(_TOMBSTONE, {"digest": digest_of(visitor_id, salt)}).scalar()
     return None if at is None else from_text(at)
 
 

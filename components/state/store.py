@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import (
     Connection,
     Engine,
+    bindparam,
     create_engine,
     delete,
     event,
@@ -68,6 +69,30 @@ _LOCK_NUMBER = 7_301_119
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# What every turn reads, written once: making a statement costs as much as running it.
+_VISITOR = bindparam("visitor_id")
+_EVENTS = (
+    select(EventRow.body)
+    .where(EventRow.visitor_id == _VISITOR)
+    .order_by(EventRow.at.desc(), EventRow.sequence.desc())
+    .limit(bindparam("limit"))
+)
+_EVENTS_OF_KINDS = _EVENTS.where(EventRow.kind.in_(bindparam("kinds", expanding=True)))
+_BASKET = select(BasketRow).where(BasketRow.visitor_id == _VISITOR).order_by(BasketRow.place)
+_BASKET_OFFERS = (
+    select(BasketOfferRow.promotion_id)
+    .where(BasketOfferRow.visitor_id == _VISITOR)
+    .order_by(BasketOfferRow.promotion_id)
+)
+_WISHES = select(WishRow.product_id).where(WishRow.visitor_id == _VISITOR).order_by(WishRow.place)
+_PREFERENCES = (
+    select(PreferenceRow).where(PreferenceRow.visitor_id == _VISITOR).order_by(PreferenceRow.name)
+)
+_ORDERS = select(OrderRow.body).where(OrderRow.visitor_id == _VISITOR).order_by(OrderRow.place)
+_SESSION = select(SessionRow.state).where(
+    SessionRow.session_id == bindparam("session_id"), SessionRow.visitor_id == _VISITOR
+)
+
 
 def _stated(method: Callable[Concatenate["Store", P], R]) -> Callable[Concatenate["Store", P], R]:
     """Turn a database error into one clear StateError."""
@@ -101,6 +126,7 @@ class Store:
         self._now = now or (lambda: datetime.now(UTC))
         self._local = threading.local()
         self._memory_lock = threading.RLock()
+        self._upserts: dict[Any, Any] = {}  # statements by table, keys and columns
         self._engine = self._open()
         self._migrate()
 
@@ -214,6 +240,8 @@ class Store:
     def _writing(self) -> Iterator[Connection]:
         shared: Connection | None = getattr(self._local, "connection", None)
         if shared is not None:
+            if getattr(self._local, "is_read_only", False):
+                raise StateError("state: a write inside `snapshot`, which only reads.")
             yield shared
             return
         with (
@@ -243,15 +271,40 @@ class Store:
         except SQLAlchemyError as error:
             raise StateError(self._explain(error)) from error
 
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let all that this thread reads in the block come from one state of the database.
+
+        Raises:
+            StateError: the database refused, or the block writes.
+        """
+        if getattr(self._local, "connection", None) is not None:
+            yield
+            return
+        try:
+            with self._reading() as connection:
+                self._local.connection, self._local.is_read_only = connection, True
+                try:
+                    yield
+                finally:
+                    self._local.connection, self._local.is_read_only = None, False
+        except SQLAlchemyError as error:
+            raise StateError(self._explain(error)) from error
+
     def _insert(self, table: Any) -> Any:
         return sqlite.insert(table) if self._is_sqlite else postgresql.insert(table)
 
     def _put(
         self, connection: Connection, table: Any, keys: Sequence[str], values: Mapping[str, Any]
     ) -> None:
-        statement = self._insert(table).values(**values)
-        fresh = {name: statement.excluded[name] for name in values if name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=fresh))
+        name = table.__tablename__, tuple(keys), tuple(values)
+        statement = self._upserts.get(name)
+        if statement is None:
+            made = self._insert(table)
+            fresh = {name: made.excluded[name] for name in values if name not in keys}
+            statement = made.on_conflict_do_update(index_elements=list(keys), set_=fresh)
+            self._upserts[name] = statement
+        connection.execute(statement, dict(values))
 
     def _next_place(self, connection: Connection, table: Any, visitor_id: str) -> int:
         last = connection.execute(
@@ -306,12 +359,12 @@ class Store:
         self, visitor_id: str, *, limit: int = 200, kinds: Sequence[str] = ()
     ) -> list[Event]:
         """Return a visitor's newest `limit` events, oldest first; of the given kinds alone."""
-        query = select(EventRow.body).where(EventRow.visitor_id == visitor_id)
+        asked: dict[str, Any] = {"visitor_id": visitor_id, "limit": limit}
         if kinds:
-            query = query.where(EventRow.kind.in_(kinds))
-        query = query.order_by(EventRow.at.desc(), EventRow.sequence.desc()).limit(limit)
+            asked["kinds"] = list(kinds)
+        query = _EVENTS_OF_KINDS if kinds else _EVENTS
         with self._reading() as connection:
-            bodies = [row[0] for row in connection.execute(query)]
+            bodies = [row[0] for row in connection.execute(query, asked)]
         return [_EVENT.validate_json(body) for body in reversed(bodies)]
 
     @_stated
@@ -371,11 +424,8 @@ class Store:
     @_stated
     def basket(self, visitor_id: str) -> list[BasketLine]:
         """Return the basket's lines in the order they were put in."""
-        query = (
-            select(BasketRow).where(BasketRow.visitor_id == visitor_id).order_by(BasketRow.place)
-        )
         with self._reading() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_BASKET, {"visitor_id": visitor_id}).all()
         return [
             BasketLine(
                 product_id=r.product_id, variant_id=r.variant_id or None, quantity=r.quantity
@@ -421,13 +471,8 @@ class Store:
     @_stated
     def basket_offers(self, visitor_id: str) -> list[str]:
         """Return ids of the offers that the visitor put on the basket, sorted."""
-        query = (
-            select(BasketOfferRow.promotion_id)
-            .where(BasketOfferRow.visitor_id == visitor_id)
-            .order_by(BasketOfferRow.promotion_id)
-        )
         with self._reading() as connection:
-            return [row[0] for row in connection.execute(query)]
+            return [r[0] for r in connection.execute(_BASKET_OFFERS, {"visitor_id": visitor_id})]
 
     @_stated
     def basket_offer_set(self, visitor_id: str, promotion_id: str, present: bool) -> None:
@@ -523,13 +568,8 @@ class Store:
     @_stated
     def wishlist(self, visitor_id: str) -> list[str]:
         """Return the wishlist's product ids in the order they were added."""
-        query = (
-            select(WishRow.product_id)
-            .where(WishRow.visitor_id == visitor_id)
-            .order_by(WishRow.place)
-        )
         with self._reading() as connection:
-            return [row[0] for row in connection.execute(query)]
+            return [row[0] for row in connection.execute(_WISHES, {"visitor_id": visitor_id})]
 
     @_stated
     def wishlist_set(self, visitor_id: str, product_id: str, present: bool) -> None:
@@ -553,13 +593,9 @@ class Store:
     @_stated
     def preferences(self, visitor_id: str) -> dict[str, str]:
         """Return what the visitor stated, by name."""
-        query = (
-            select(PreferenceRow)
-            .where(PreferenceRow.visitor_id == visitor_id)
-            .order_by(PreferenceRow.name)
-        )
         with self._reading() as connection:
-            return {row.name: row.value for row in connection.execute(query)}
+            rows = connection.execute(_PREFERENCES, {"visitor_id": visitor_id})
+            return {row.name: row.value for row in rows}
 
     @_stated
     def preference_set(self, visitor_id: str, name: str, value: str | None) -> None:
@@ -582,11 +618,9 @@ class Store:
     @_stated
     def orders(self, visitor_id: str) -> list[Order]:
         """Return the visitor's orders, oldest first."""
-        query = (
-            select(OrderRow.body).where(OrderRow.visitor_id == visitor_id).order_by(OrderRow.place)
-        )
         with self._reading() as connection:
-            return [Order.model_validate_json(row[0]) for row in connection.execute(query)]
+            rows = connection.execute(_ORDERS, {"visitor_id": visitor_id})
+            return [Order.model_validate_json(row[0]) for row in rows]
 
     @_stated
     def order_add(self, visitor_id: str, order: Order, *, clear_basket: bool = False) -> bool:
@@ -616,11 +650,9 @@ class Store:
     @_stated
     def session(self, session_id: str, visitor_id: str) -> dict[str, Any] | None:
         """Return the dialogue state of this visitor in this session, or None."""
-        query = select(SessionRow.state).where(
-            SessionRow.session_id == session_id, SessionRow.visitor_id == visitor_id
-        )
+        asked = {"session_id": session_id, "visitor_id": visitor_id}
         with self._reading() as connection:
-            found = connection.execute(query).scalar()
+            found = connection.execute(_SESSION, asked).scalar()
         return None if found is None else json.loads(found)
 
     @_stated
