@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from components.data.words import key, stems
 IN_STOCK = Constraint(field="in_stock", values=(True,))
 _LONGEST_LIST = 400
 _CLOSELY = 600
+_KEPT = 50_000  # products of which something is remembered
 _DROP_COST = {
     "promotion": 1.0,
     "rating": 1.5,
@@ -203,11 +204,12 @@ def _cheapest_fit(product: Product, hard: Sequence[Constraint]) -> Variant | Non
     """Return the variant that `fit` names, of a product that is known to meet the constraints."""
     if not product.variants:
         return None
-    if len(product.variants) == 1:
-        return product.variants[0]
     asked = [c for c in hard if _is_variant_level(product, c)]
-    good = [v for v in product.variants if all(_variant_meets(product, v, c) for c in asked)]
-    return min(good or product.variants, key=_in_stock_then_price)
+    best_first = _by_price(product)
+    for variant in best_first:
+        if all(_variant_meets(product, variant, c) for c in asked):
+            return variant
+    return best_first[0]
 
 
 def _merit(product: Product, popularity: float) -> float:
@@ -228,16 +230,42 @@ def _needs_a_look(c: Constraint) -> bool:
     )
 
 
-_WORDS: dict[int, tuple[Product, frozenset[str]]] = {}
+T = TypeVar("T")
+
+
+class _Remembered(Generic[T]):
+    """What is made of a product's record, kept until another record takes its place."""
+
+    def __init__(self, make: Callable[[Product], T]) -> None:
+        self._make = make
+        self._held: dict[int, tuple[Product, T]] = {}
+
+    def __call__(self, product: Product) -> T:
+        known = self._held.get(id(product))
+        if known is not None and known[0] is product:
+            return known[1]
+        if len(self._held) > _KEPT:
+            self._held.clear()
+        made = self._make(product)
+        self._held[id(product)] = product, made
+        return made
+
+
+_title_stems = _Remembered(lambda product: frozenset(stems_of(product.title[:120])))
+_by_price = _Remembered(lambda product: tuple(sorted(product.variants, key=_in_stock_then_price)))
+
+
+def title_stems(product: Product) -> frozenset[str]:
+    """Return the stems of a product's title."""
+    return _title_stems(product)
 
 
 def words_of(product: Product) -> frozenset[str]:
-    """Return the stems of a product's text, planted sentences left out; remembered per record."""
-    known = _WORDS.get(id(product))
-    if known is not None and known[0] is product:
-        return known[1]
-    if len(_WORDS) > 50_000:
-        _WORDS.clear()
+    """Return the stems of a product's text, planted sentences left out."""
+    return _words(product)
+
+
+def _read_words(product: Product) -> frozenset[str]:
     found = set(_title_words(product))
     for sentence in quotable(product.description, limit=6):
         found.update(stems_of(sentence))
@@ -248,24 +276,10 @@ def words_of(product: Product) -> frozenset[str]:
                 found.update(stems_of(one[:80]))
             elif one is True:
                 found.update(stems_of(name.replace("_", " ")))
-    words = frozenset(found)
-    _WORDS[id(product)] = (product, words)
-    return words
+    return frozenset(found)
 
 
-_TITLES: dict[int, tuple[Product, frozenset[str]]] = {}
-
-
-def title_stems(product: Product) -> frozenset[str]:
-    """Return the stems of a product's title; remembered per record."""
-    known = _TITLES.get(id(product))
-    if known is not None and known[0] is product:
-        return known[1]
-    if len(_TITLES) > 50_000:
-        _TITLES.clear()
-    found = frozenset(stems_of(product.title[:120]))
-    _TITLES[id(product)] = (product, found)
-    return found
+_words = _Remembered(_read_words)
 
 
 def _title_words(product: Product) -> set[str]:
