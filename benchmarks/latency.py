@@ -89,9 +89,14 @@ def press(
             started = time.perf_counter()
             link.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
             answer = link.getresponse()
-            answer.read()
+            if path.endswith("/stream"):
+                while not answer.readline().startswith((b"event: words", b"event: turn")):
+                    pass
+            else:
+                answer.read()
             if turn >= 2:  # the first two warm the connection
                 waited.append(1000 * (time.perf_counter() - started))
+            answer.read()
             if answer.status != 200:
                 failed.append(answer.status)
             turn += 1
@@ -143,6 +148,10 @@ def plans(
             "visitor_id": f"bench-{n}", "product_id": pick(products, n, t)}]}),
         "/v1/assistant/turn": lambda n, t: ("POST", "/v1/assistant/turn", {
             "session_id": f"bench-{n}-{t // 6}", "visitor_id": f"bench-{n}",
+            "message": talk[t % 6].format(q=pick(queries, n, t // 6))}),
+        # Timed until the first words are there.
+        "/v1/assistant/turn/stream": lambda n, t: ("POST", "/v1/assistant/turn/stream", {
+            "session_id": f"stream-{n}-{t // 6}", "visitor_id": f"stream-{n}",
             "message": talk[t % 6].format(q=pick(queries, n, t // 6))}),
     }  # fmt: skip
 
@@ -196,6 +205,8 @@ def main() -> None:
         asked = plans(queries, list(products), visitors)
         release, degraded = shop.current.champion.release_id, shop.current.champion.degraded
         for path, plan in asked.items():
+            if path.endswith("/stream"):  # in-process it is the turn itself
+                continue
             rows.append(
                 {
                     "model": "in-process",

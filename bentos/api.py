@@ -7,6 +7,8 @@ loop stays free. Bodies are the messages of `components.contracts.messages`, fla
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Annotated, Any, cast
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -278,13 +280,22 @@ def _turn_events(shop: Shop, body: TurnRequest) -> Iterator[str]:
     from components.contracts.errors import ShelfwiseError
 
     yield _sse("start", {"session_id": body.session_id, "request_id": body.request_id})
-    try:
-        answer = shop.turn(body)
-    except ShelfwiseError as error:
-        yield _sse("problem", {"title": "Service Unavailable", "status": 503, "detail": str(error)})
-        return
-    for piece in pieces(answer.reply):
-        yield _sse("words", {"text": piece})
+    said: SimpleQueue[str] = SimpleQueue()
+    with ThreadPoolExecutor(max_workers=1) as beside:  # words go out while the rest is written down
+        turn = beside.submit(shop.turn, body, say=said.put)
+        turn.add_done_callback(lambda _: said.put(""))
+        reply = said.get()
+        for piece in pieces(reply):
+            yield _sse("words", {"text": piece})
+        try:
+            answer = turn.result()
+        except ShelfwiseError as error:
+            problem = {"title": "Service Unavailable", "status": 503, "detail": str(error)}
+            yield _sse("problem", problem)
+            return
+    if not reply:  # the answer of an earlier request, given again
+        for piece in pieces(answer.reply):
+            yield _sse("words", {"text": piece})
     yield _sse("turn", answer.model_dump(mode="json"))
 
 

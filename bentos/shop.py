@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import zip_longest
@@ -692,17 +692,24 @@ class Shop:
     # -- assistant
 
     @counted
-    def turn(self, request: TurnRequest) -> TurnResponse:
-        """Answer one turn of a dialogue; turns of one session are answered one after another."""
+    def turn(
+        self, request: TurnRequest, *, say: Callable[[str], None] | None = None
+    ) -> TurnResponse:
+        """Answer one turn of a dialogue; turns of one session are answered one after another.
+
+        `say` is told the reply as soon as its words are known.
+        """
         engines = self.current.for_visitor(request.visitor_id)
         with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
-            before: dict[str, Any] = {
-                "session": self.store.session(request.session_id, request.visitor_id),
-                "memory": self._memory(request.visitor_id),
-            }
+            with self.store.snapshot():
+                before: dict[str, Any] = {
+                    "session": self.store.session(request.session_id, request.visitor_id),
+                    "memory": self._memory(request.visitor_id),
+                }
             recent, now = self._recent(request.visitor_id), self._clock(engines).now()
             places = self._places(engines, request.visitor_id, recent, now)
-            response: TurnResponse = engines.extras["assistant"].turn(request, places=places)
+            assistant = engines.extras["assistant"]
+            response: TurnResponse = assistant.turn(request, places=places, say=say)
         if places is not None and places.hand:
             before["hand"] = places.hand
         self._log("turn", request, response, engines, recent, now=now, inputs=before)

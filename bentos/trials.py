@@ -259,19 +259,19 @@ def present_trial(registry: Registry) -> Trial | None:
     return None
 
 
-def counted(answer: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+def counted(answer: Callable[..., Any]) -> Callable[..., Any]:
     """Count a shop's answers, their times and failures for the release that gave them.
 
     What the project raises on purpose is a caller's mistake, not the release's.
     """
 
     @wraps(answer)
-    def counting(shop: Any, request: Any) -> Any:
+    def counting(shop: Any, request: Any, **options: Any) -> Any:
         release_id = shop.current.for_visitor(request.visitor_id).release_id
         started = time.perf_counter()
         failed = True
         try:
-            response = answer(shop, request)
+            response = answer(shop, request, **options)
             failed = False
         except ShelfwiseError:
             failed = False

@@ -133,11 +133,22 @@ class Assistant:
 
     # -- one turn
 
-    def turn(self, request: TurnRequest, *, places: Places | None = None) -> TurnResponse:
+    def turn(
+        self,
+        request: TurnRequest,
+        *,
+        places: Places | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> TurnResponse:
         """Answer one message of a visitor.
 
         A request id that this session already sent gets the answer it got, and nothing is done.
         With `places` the shop's rules and paid places act in the lists.
+
+        Args:
+            request: the message, and whose it is.
+            places: the shop's rules and paid places.
+            say: told the reply as soon as it is worded and checked, before the rest is made.
 
         Raises:
             StateError: the store cannot be read or written.
@@ -149,7 +160,7 @@ class Assistant:
                 )
                 if known is not None:
                     return TurnResponse.model_validate(known)
-            response = self._answer(request, places)
+            response = self._answer(request, places, say)
             if request.request_id is not None:
                 self.store.answer_put(
                     request.session_id,
@@ -187,7 +198,9 @@ class Assistant:
                 self._locks.popitem(last=False)
             return lock
 
-    def _answer(self, request: TurnRequest, places: Places | None) -> TurnResponse:
+    def _answer(
+        self, request: TurnRequest, places: Places | None, say: Callable[[str], None] | None
+    ) -> TurnResponse:
         context = self.context(request, places)
         degraded: list[str] = []
         parse = None
@@ -197,10 +210,15 @@ class Assistant:
                 degraded.append("llm")
         if parse is None:
             parse = self._parser.parse(context, confirm_id=request.confirm_id)
-        return self._run(request, context, parse, tuple(degraded))
+        return self._run(request, context, parse, tuple(degraded), say)
 
     def _run(
-        self, request: TurnRequest, context: Context, parse: Parse, degraded: tuple[str, ...]
+        self,
+        request: TurnRequest,
+        context: Context,
+        parse: Parse,
+        degraded: tuple[str, ...],
+        say: Callable[[str], None] | None = None,
     ) -> TurnResponse:
         records = context.records
         tools = Tools(records, self._recommend, self._offers, self._reviews, self._sentiment)
@@ -219,6 +237,8 @@ class Assistant:
                 reply, phrased_by = said, "llm"
             elif self._model.settings.rephrase:
                 degraded = (*degraded, "llm_words")
+        if say is not None:
+            say(reply)
         self.store.session_put(
             request.session_id, request.visitor_id, state.model_dump(mode="json")
         )

@@ -283,6 +283,8 @@ class Store:
             return
         try:
             with self._reading() as connection:
+                if not self._is_sqlite:
+                    connection.execution_options(isolation_level="REPEATABLE READ")
                 self._local.connection, self._local.is_read_only = connection, True
                 try:
                     yield

@@ -2,12 +2,14 @@
 """The endpoints in-process, over a small real release."""
 
 import json
+import threading
 import uuid
 
 import pytest
 from fastapi.testclient import TestClient
 
-from bentos.api import create_app, pieces
+from bentos.api import _turn_events, create_app, pieces
+from components.contracts.messages import TurnRequest
 from tests.service.conftest import END, HOSTILE
 
 
@@ -224,6 +226,31 @@ def test_streaming_gives_the_same_reply_in_pieces(api):
         "".join(d["text"] for k, d in zip(kinds, data, strict=True) if k == "words")
         == data[-1]["reply"]
     )
+
+
+def test_words_are_streamed_before_the_turn_is_written_down(shop, monkeypatch):
+    heard, log = threading.Event(), shop._log
+
+    def log_later(*args, **kwargs):
+        assert heard.wait(30)
+        log(*args, **kwargs)
+
+    monkeypatch.setattr(shop, "_log", log_later)
+    body = TurnRequest(session_id=fresh("s"), visitor_id=fresh(), message="coffee")
+    events = _turn_events(shop, body)
+    assert next(events).startswith("event: start")
+    assert next(events).startswith("event: words")
+    heard.set()
+    assert [e.split("\n")[0] for e in events][-1] == "event: turn"
+
+
+def test_a_streamed_turn_asked_again_says_the_same(shop):
+    body = TurnRequest(
+        session_id=fresh("s"), visitor_id=fresh(), message="coffee", request_id="r-1"
+    )
+    first, again = list(_turn_events(shop, body)), list(_turn_events(shop, body))
+    assert first == again
+    assert any(event.startswith("event: words") for event in again)
 
 
 @pytest.mark.parametrize(

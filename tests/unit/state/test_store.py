@@ -331,3 +331,20 @@ def test_a_killed_writer_loses_no_acknowledged_event(tmp_path):
     kept = {e.event_id for e in store.visitor_events("v", limit=100_000)}
     assert set(acknowledged) <= kept
     assert len(kept) - len(acknowledged) <= 1
+
+
+def test_a_snapshot_reads_one_state_and_never_writes(store):
+    store.preference_set("v1", "size", "M")
+    others = [] if store.url == "sqlite://" else [Store(store.url)]
+    with store.snapshot():
+        assert store.preferences("v1") == {"size": "M"}
+        for other in others:
+            other.preference_set("v1", "size", "L")
+            assert store.preferences("v1") == {"size": "M"}
+        with pytest.raises(StateError, match="snapshot"):
+            store.preference_set("v1", "size", "S")
+    assert store.preferences("v1") == {"size": "L" if others else "M"}
+    store.preference_set("v1", "size", "S")
+    assert store.preferences("v1") == {"size": "S"}
+    for other in others:
+        other.close()
