@@ -76,6 +76,12 @@ def write_release(
              "price_minor": price, "stock": 50}
         )  # fmt: skip
     products[5] |= {"title": title, "description": HOSTILE, "brand": HOSTILE}
+    reviews = list(REVIEWS)
+    if title == HOSTILE:  # then in every other field too, and in what is said of it
+        products[13] |= {"type": HOSTILE, "category": f"Drinks > {HOSTILE.replace('>', ' ')}",
+                         "attributes": json.dumps({HOSTILE: HOSTILE, "title_zh": HOSTILE})}  # fmt: skip
+        variants[13] |= {"options": json.dumps({HOSTILE: HOSTILE, "size": HOSTILE})}
+        reviews += [("p05", HOSTILE, 1.0, HOSTILE), ("p13", HOSTILE, 5.0, "Lovely and warm.")]
     offers = [
         {"promotion_id": "o1", "title": "Tea week", "campaign_id": "c1", "campaign_type": "A",
          "mechanics": json.dumps({"kind": "percent", "value": 10}),
@@ -99,9 +105,9 @@ def write_release(
         ]
         write_table(pl.DataFrame(of), "promotion_products", folder)
         said = [
-            {"review_id": f"r{n}", "product_id": product, "visitor_id": by, "rating": stars,
-             "text": words, "at": END - timedelta(days=n), "helpful_votes": n}
-            for n, (product, by, stars, words) in enumerate(REVIEWS)
+            {"review_id": f"r{n}" + HOSTILE * (by == HOSTILE), "product_id": product, "visitor_id": by,
+             "rating": stars, "text": words, "at": END - timedelta(days=n), "helpful_votes": n}
+            for n, (product, by, stars, words) in enumerate(reviews)
         ]  # fmt: skip
         write_table(conform(pl.DataFrame(said), SPECS["reviews"]), "reviews", folder)
         audience = pl.DataFrame([{"campaign_id": "c1", "visitor_id": "v1"}])

@@ -160,6 +160,41 @@ def test_hostile_text_stays_text(visit):
     assert page.locator("#sw-main img").count() == 0
 
 
+def test_hostile_fields_and_reviews_stay_text(visit):
+    page = visit()
+    page.wait_for_selector(READY)
+    said = page.locator(".sw-feedcard", has_text="Lovely and warm.")
+    said.wait_for()
+    assert "onerror" in said.get_attribute("data-review")
+    assert page.locator(".sw-feedcard", has_text="onerror").count() == 0  # never quoted
+    said.locator("[data-act=open]").click()
+    page.wait_for_selector(".sw-detail")
+    search(page, "green tea")
+    page.locator(READY, has_text="21 oz").first.locator("h3 .sw-link").click()
+    page.wait_for_selector(".sw-detail")
+    assert "window.pwned" in page.inner_text(".sw-detail")
+    page.locator(".sw-detail [data-act=add]").first.click()
+    for field in ("type", "category", "brand"):
+        value = page.locator(f".sw-narrow input[data-field={field}][data-value*=onerror]")
+        if value.count():
+            value.first.check()
+            page.wait_for_selector(".sw-chips .sw-chip")
+    page.click("[role=tab][data-view-of=chat]")
+    for words in (
+        "green tea, 21 oz",
+        "what do people say about it?",
+        "compare it with milk",
+        "绿茶",
+    ):
+        page.fill("#sw-say input", words)
+        page.press("#sw-say input", "Enter")
+        page.wait_for_selector(".sw-assistant:not(:has(.sw-dots))")
+        page.wait_for_function("!document.querySelector('.sw-dots')")
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.pwned") is None
+    assert page.locator("#sw-main img").count() == 0
+
+
 def test_compare_shows_products_side_by_side(visit):
     page = visit()
     page.wait_for_selector(READY)
