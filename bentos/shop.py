@@ -26,6 +26,7 @@ from bentos.places import TurnPlaces
 from bentos.problems import RefusalError
 from bentos.trials import Trials, counted
 from components.assistant.basket_money import PricedLine
+from components.assistant.records import read_once
 from components.assistant.till import Till
 from components.contracts.artefacts import Layout
 from components.contracts.errors import UnknownProductError
@@ -701,15 +702,18 @@ class Shop:
         """
         engines = self.current.for_visitor(request.visitor_id)
         with self._turn_lock(f"{request.visitor_id}\n{request.session_id}"):
+            records = read_once(self.store)
             with self.store.snapshot():
                 before: dict[str, Any] = {
-                    "session": self.store.session(request.session_id, request.visitor_id),
-                    "memory": self._memory(request.visitor_id),
+                    "session": records.session(request.session_id, request.visitor_id),
+                    "memory": _memory(records, request.visitor_id),
                 }
             recent, now = self._recent(request.visitor_id), self._clock(engines).now()
             places = self._places(engines, request.visitor_id, recent, now)
             assistant = engines.extras["assistant"]
-            response: TurnResponse = assistant.turn(request, places=places, say=say)
+            response: TurnResponse = assistant.turn(
+                request, places=places, say=say, records=records
+            )
         if places is not None and places.hand:
             before["hand"] = places.hand
         self._log("turn", request, response, engines, recent, now=now, inputs=before)
@@ -724,17 +728,6 @@ class Shop:
             return None
         known = self._known(visitor_id)
         return TurnPlaces(self.merchandising, engines, known, recent, now)
-
-    def _memory(self, visitor_id: str) -> dict[str, Any]:
-        """Return what a turn may read of a visitor's records, for a replay."""
-        return {
-            "basket": [line.model_dump(mode="json") for line in self.store.basket(visitor_id)],
-            "basket_offers": self.store.basket_offers(visitor_id),
-            "redemptions": self.store.redemptions(visitor_id),
-            "wishlist": self.store.wishlist(visitor_id),
-            "preferences": self.store.preferences(visitor_id),
-            "orders": [order.model_dump(mode="json") for order in self.store.orders(visitor_id)],
-        }
 
     def call(self, name: str, request: ToolRequest) -> TurnResponse:
         """Run one tool for one visitor, with the checks of a spoken command.
@@ -936,6 +929,18 @@ class _Guarded:
     def history(self, visitor_id: str) -> list[Any]:
         known = self._known(visitor_id)
         return [] if known is None else self._engine.history(known)
+
+
+def _memory(store: Store, visitor_id: str) -> dict[str, Any]:
+    """Return what a turn may read of a visitor's records, for a replay."""
+    return {
+        "basket": [line.model_dump(mode="json") for line in store.basket(visitor_id)],
+        "basket_offers": store.basket_offers(visitor_id),
+        "redemptions": store.redemptions(visitor_id),
+        "wishlist": store.wishlist(visitor_id),
+        "preferences": store.preferences(visitor_id),
+        "orders": [order.model_dump(mode="json") for order in store.orders(visitor_id)],
+    }
 
 
 def _language_model() -> Any:

@@ -139,6 +139,7 @@ class Assistant:
         *,
         places: Places | None = None,
         say: Callable[[str], None] | None = None,
+        records: Store | None = None,
     ) -> TurnResponse:
         """Answer one message of a visitor.
 
@@ -149,6 +150,7 @@ class Assistant:
             request: the message, and whose it is.
             places: the shop's rules and paid places.
             say: told the reply as soon as it is worded and checked, before the rest is made.
+            records: the store by `read_once`, where the caller has begun to read this turn's.
 
         Raises:
             StateError: the store cannot be read or written.
@@ -160,7 +162,7 @@ class Assistant:
                 )
                 if known is not None:
                     return TurnResponse.model_validate(known)
-            response = self._answer(request, places, say)
+            response = self._answer(request, places, say, records)
             if request.request_id is not None:
                 self.store.answer_put(
                     request.session_id,
@@ -199,9 +201,13 @@ class Assistant:
             return lock
 
     def _answer(
-        self, request: TurnRequest, places: Places | None, say: Callable[[str], None] | None
+        self,
+        request: TurnRequest,
+        places: Places | None,
+        say: Callable[[str], None] | None,
+        records: Store | None,
     ) -> TurnResponse:
-        context = self.context(request, places)
+        context = self.context(request, places, records)
         degraded: list[str] = []
         parse = None
         if self._model is not None and request.confirm_id is None:
@@ -250,7 +256,9 @@ class Assistant:
         slate_id, paid = context.places.shown(response.products)
         return response.model_copy(update={"slate_id": slate_id, "sponsored": paid})
 
-    def context(self, request: TurnRequest, places: Places | None = None) -> Context:
+    def context(
+        self, request: TurnRequest, places: Places | None = None, records: Store | None = None
+    ) -> Context:
         """Read what the turn may look at, by the request's ids alone."""
         now = self._now()
         visitor = request.visitor_id
@@ -263,7 +271,7 @@ class Assistant:
             text = gloss(request.message, self._lexicon.chinese)
             barred = places.barred(text) if places is not None else frozenset[str]()
             shelf = replace(self._shelf, promoted=promoted, barred=barred)
-        records = read_once(self.store)
+        records = records or read_once(self.store)
         with self.store.snapshot():
             saved = records.session(request.session_id, visitor)
             events = records.visitor_events(visitor, limit=500, kinds=_HISTORY)

@@ -14,6 +14,7 @@ _READS = frozenset(
         "orders",
         "preferences",
         "redeemed",
+        "redemptions",
         "session",
         "visitor_events",
         "wishlist",

@@ -68,6 +68,7 @@ NOT_DUE = 0.25
 RECENT_DAYS = 28
 LINES_PER_TRIP = 10.0  # assumed where only sums of sales are known; changes no order
 LIKED = 3.0
+LIKENESS_KEPT = 256  # products whose likeness to all others is kept
 TEXT_SHARE = 0.6  # of likeness between two products whose sales tell more
 BOUGHT_SHARE = 0.35  # at most, for each way of being bought together
 
@@ -130,6 +131,7 @@ class _Snapshot:
     available: NDArray[np.bool_]
     repeatable: NDArray[np.bool_]
     gain: FloatArray
+    likeness: dict[int, FloatArray] = field(default_factory=dict)  # see `_text_likeness`
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class RecommendEngine:
         `table` holds the catalogue's products, if another engine has built it already.
         """
         self._lock = Lock()
+        self._likeness_lock = Lock()
         self.catalogue = catalogue
         self.state = state
         self.ranker = ranker
@@ -672,21 +675,35 @@ class RecommendEngine:
     def _alike_sum(self, snapshot: _Snapshot, places: IntArray, weights: FloatArray) -> FloatArray:
         """Return (V,) the sum of `alike` of distinct products times a weight each.
 
-        One matrix product for the texts; who bought both touches a few hundred places per product.
+        Texts are compared once a product; who bought both touches a few hundred places each.
         """
-        text = _likeness(snapshot.vectors @ snapshot.vectors[places].T)
-        text[places, np.arange(len(places))] = 0.0
-        sold = np.array([self._is_sold(at) for at in places.tolist()], dtype=bool)
-        by_sales = text[:, sold] @ weights[sold]
-        if self.state is not None and sold.any():
+        by_text = np.zeros(len(snapshot.ids), dtype=np.float32)
+        by_sales, beside = by_text.copy(), by_text.copy()
+        for at, weight in zip(places.tolist(), weights, strict=True):
+            likeness = self._text_likeness(snapshot, at)
+            if not self._is_sold(at):
+                by_text += weight * likeness
+                continue
+            by_sales += weight * likeness
+            others, shared = self._bought_with(at)
+            own = likeness[others] * self._text_shares(others)
+            beside[others] += weight * (np.minimum(own + shared, 1.0) - own)
+        if self.state is not None:
             by_sales[: self._n_state][self.state.rankable] *= TEXT_SHARE
-        out = text[:, ~sold] @ weights[~sold] + by_sales
-        for column in np.flatnonzero(sold).tolist():
-            others, shared = self._bought_with(int(places[column]))
-            likeness = text[others, column] * self._text_shares(others)
-            gain = np.minimum(likeness + shared, 1.0) - likeness
-            out[others] += weights[column] * gain
-        return out.astype(np.float32, copy=False)
+        return by_text + by_sales + beside
+
+    def _text_likeness(self, snapshot: _Snapshot, at: int) -> FloatArray:
+        """Return (V,) likeness of texts to one product, 0 to itself; kept, not to be changed."""
+        with self._likeness_lock:
+            known = snapshot.likeness.get(at)
+        if known is None:
+            known = _likeness(snapshot.vectors @ snapshot.vectors[at])
+            known[at] = 0.0
+            with self._likeness_lock:
+                while len(snapshot.likeness) >= LIKENESS_KEPT:
+                    del snapshot.likeness[next(iter(snapshot.likeness))]
+                snapshot.likeness[at] = known
+        return known
 
     def _is_sold(self, at: int) -> bool:
         """Say whether sales tell what is bought with a product."""
