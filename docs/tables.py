@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/search.md", "docs/sequences.md", "docs/scaling.md")
+PAGES = (
+    "README.md",
+    "docs/assistant.md",
+    "docs/scaling.md",
+    "docs/search.md",
+    "docs/sequences.md",
+)
 PATTERN = re.compile(r"<!-- table: (\S+) (\S+) ([^>]+?) -->\n(.*?)<!-- end -->", re.DOTALL)
 
 

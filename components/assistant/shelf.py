@@ -134,9 +134,11 @@ def _variant_meets(product: Product, variant: Variant | None, c: Constraint) -> 
         stock = variant.stock if variant else None
         live = product.available and (stock is None or stock > 0)
         return live == bool(c.values[0])
-    own = key(variant.options.get(c.field, "")) if variant else ""
+    option = variant.options.get(c.field) if variant else None
+    # A variant without the option is as its product says.
+    own = {key(option)} if option is not None else _values_of(attribute_of(product, c.field))
     wanted = {key(v) for v in c.values}
-    return own not in wanted if c.op == "not" else own in wanted
+    return not own & wanted if c.op == "not" else bool(own & wanted)
 
 
 def _product_meets(product: Product, c: Constraint, promoted: Collection[str]) -> bool:
@@ -163,14 +165,14 @@ def _product_meets(product: Product, c: Constraint, promoted: Collection[str]) -
         return value >= float(c.values[0]) if c.op == "min" else value <= float(c.values[0])
     if isinstance(c.values[0], bool):
         return bool(value) == c.values[0] if value is not None else not c.values[0]
-    own = (
-        {key(v) for v in value}
-        if isinstance(value, list | tuple)
-        else {key(value)}
-        if value is not None
-        else set()
-    )
+    own = _values_of(value)
     return not own & wanted if c.op == "not" else bool(own & wanted)
+
+
+def _values_of(value: Any) -> set[str]:
+    if value is None:
+        return set()
+    return {key(v) for v in value} if isinstance(value, list | tuple) else {key(value)}
 
 
 def fit(
