@@ -10,14 +10,21 @@ make overnight: every price by one factor, a clock turned by hours, a category g
 What is left is seasonal if the calendar says so, else a shift.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from components.monitor.profile import FAR_RATIO, Histogram, Kind, Profile
-from components.monitor.thresholds import Reference, Thresholds, distances, measures_of
+from components.monitor.thresholds import (
+    RARE,
+    Reference,
+    Thresholds,
+    distances,
+    hellinger,
+    measures_of,
+)
 
 Diagnosis = Literal["no drift", "data fault", "regression", "shift", "seasonal", "volume change"]
 Remedy = Literal["none", "stop and quarantine", "roll back", "retrain", "note"]
@@ -154,6 +161,21 @@ class Look:
         now = sum(v for b, v in self.now(measure).items() if wanted(b))
         return now - sum(v for b, v in self.before(measure).items() if wanted(b))
 
+    def moves_without(self, measure: str, left_out: Collection[str]) -> bool:
+        """Say whether a measure alarms by its other usual bins alone."""
+        alarm = self.alarms.get(measure)
+        if alarm is None:
+            return False
+        usual = (b for b, share in self.before(measure).items() if share >= RARE)
+        names = sorted({*usual} - {*left_out})
+        now, before = (
+            np.array([side.get(name, 0.0) for name in names])
+            for side in (self.now(measure), self.before(measure))
+        )
+        if not now.sum() or not before.sum():
+            return False
+        return float(hellinger(now[None], before / before.sum())[0]) > alarm.limit
+
 
 def edge_of(bin_: str) -> float:
     """Return the number in a bin's name, NaN if there is none."""
@@ -240,14 +262,24 @@ def turned_clock(look: Look) -> str | None:
 
 
 def gone(look: Look) -> str | None:
-    """A category, place, weekday or hour that always was there has all but vanished."""
+    """A category, place, weekday or hour that always was there has all but vanished.
+
+    Alone, or into as many others: where the rest has moved beyond its limit as well, taste has
+    changed, and what is out of fashion is no fault.
+    """
     for measure, least in VANISHED_FROM.items():
         if measure not in look.alarms and measure in ("place", "hour of the day"):
             continue
-        now = look.now(measure)
-        for bin_, share in sorted(look.before(measure).items()):
-            if share >= least and now.get(bin_, 0.0) < VANISHED * share:
-                return f"{measure} '{bin_}' fell from {share:.2%} to {now.get(bin_, 0.0):.2%}"
+        now, before = look.now(measure), look.before(measure)
+        lost = [
+            bin_
+            for bin_, share in sorted(before.items())
+            if share >= least and now.get(bin_, 0.0) < VANISHED * share
+        ]
+        rise = sorted(now, key=lambda b: (before.get(b, 0.0) - now[b], b))
+        if lost and not look.moves_without(measure, {*lost, *rise[: len(lost)]}):
+            was, is_now = before[lost[0]], now.get(lost[0], 0.0)
+            return f"{measure} '{lost[0]}' fell from {was:.2%} to {is_now:.2%}"
     return None
 
 

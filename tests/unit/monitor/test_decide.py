@@ -13,7 +13,11 @@ BEFORE = {"sweets": 0.2, "meat": 0.8, "not encoded": 0.0}
 FEAST = {"sweets": 0.4, "meat": 0.6, "not encoded": 0.0}
 
 
-def look(measure: Measure, now: dict[str, float]) -> Look:
+CATEGORIES = Measure("category", "category", "behaviour", "lines")
+USUAL = {"milk": 0.3, "tea": 0.2, "pets": 0.01, "bread": 0.25, "fruit": 0.24}
+
+
+def look(measure: Measure, now: dict[str, float], before: dict[str, float] = BEFORE) -> Look:
     counts = np.zeros((GROUPS, len(now)))
     counts[0] = [1000 * share for share in now.values()]
     week = Profile(
@@ -23,7 +27,7 @@ def look(measure: Measure, now: dict[str, float]) -> Look:
     alarm = Alarm(
         measure=measure.name, column=measure.column, kind=measure.kind, distance=0.12, limit=0.1
     )
-    return Look(week, Reference({measure.name: BEFORE}, 1000.0, (12, 13, 14, 15)), [alarm])
+    return Look(week, Reference({measure.name: before}, 1000.0, (12, 13, 14, 15)), [alarm])
 
 
 @pytest.mark.parametrize(
@@ -38,3 +42,17 @@ def look(measure: Measure, now: dict[str, float]) -> Look:
 )
 def test_a_feast_moves_what_is_sold_and_not_how_it_is_called(measure, now, season, diagnosis):
     assert diagnose(look(measure, now), season)[0] == diagnosis
+
+
+@pytest.mark.parametrize(
+    ("now", "diagnosis"),
+    [
+        ({**USUAL, "pets": 0.0}, "data fault"),
+        ({**USUAL, "milk": 0.0, "pets": 0.0}, "data fault"),
+        ({**USUAL, "milk": 0.0, "tea": 0.5}, "data fault"),  # called by another's name
+        ({"milk": 0.1, "tea": 0.5, "pets": 0.0005, "bread": 0.1, "fruit": 0.3}, "shift"),
+        ({"milk": 0.1, "tea": 0.5, "pets": 0.01, "bread": 0.1, "fruit": 0.29}, "shift"),
+    ],
+)
+def test_a_category_lost_alone_is_a_fault_and_out_of_fashion_with_others_is_none(now, diagnosis):
+    assert diagnose(look(CATEGORIES, now, USUAL), [])[0] == diagnosis
