@@ -27,6 +27,7 @@ from components.registry.store import Release
 BASELINES = ("popularity", "own_frequency", "own_frequency_decay", "item_knn")
 VISITORS_FILE = "evaluate/p1_visitors.parquet"
 REPORT = "p1_next_basket.json"
+YARDSTICK = ("protocol", "dataset", "split", "cut_off", "n")  # of a report: on what it was measured
 MIN_SLICE_VISITORS = 30
 
 
@@ -213,10 +214,7 @@ def comparison_checks(
 
 def same_yardstick(one: Evidence, other: Evidence) -> bool:
     """Return whether both reports judge the same visitors by the same cut."""
-    heads = [
-        [e.report.get(key) for key in ("protocol", "dataset", "split", "cut_off", "n")]
-        for e in (one, other)
-    ]
+    heads = [[e.report.get(key) for key in YARDSTICK] for e in (one, other)]
     return heads[0] == heads[1] and not one.visitors.is_empty() and not other.visitors.is_empty()
 
 

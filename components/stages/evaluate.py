@@ -9,8 +9,10 @@ Nothing is chosen here; everything was chosen on weeks before the test cut-off.
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from components.contracts.artefacts import Layout, read_manifest, writing_artefact
 from components.contracts.params import Params
@@ -51,10 +53,10 @@ log = logging.getLogger(__name__)
 
 
 def sequence_scores(
-    shop: ShopData, question: Question, layout: Layout, cut: CutOffs
+    shop: ShopData, question: Question, artefacts: Path, cut: CutOffs
 ) -> Callable[[slice], Mapping[str, FloatArray]] | None:
     """Return the Transformer's scores of a block of visitors, as serving computes them; or None."""
-    source = SequenceSource.load(layout.artefacts)
+    source = SequenceSource.load(artefacts)
     if source is None:
         return None
     before = shop.log.before(cut.test_from_week)
@@ -107,7 +109,7 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
     # The floor's trees rank the same candidates: what it lacks is features.
     floor = Ranker.load(folder / FLOOR_FOLDER) if (folder / FLOOR_FOLDER).is_dir() else None
     floor_heads = Heads(question, k)
-    extra = sequence_scores(shop, question, layout, cut)
+    extra = sequence_scores(shop, question, layout.artefacts, cut)
     catalogue = Catalogue.load(layout.artefacts).products
     listed = [catalogue.get(product_id) for product_id in shop.columns.product_ids]
     pools, chances = Pools(gains(listed)), Chances()
@@ -172,6 +174,26 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
         write_slates(slates_frame(question, deep), target)
         visitors = visitors_frame(question, answers[SHIPPED], k)
         visitors.write_parquet(target / "p1_visitors.parquet", compression="zstd")
+
+
+def measured_now(folder: Path, params: Params, layout: Layout) -> pl.DataFrame:
+    """Return P1 per visitor, see `visitors_frame`, of a release's trees on the tables of now.
+
+    State and test week are those of the tables; trees and Transformer are the release's. It must
+    not have been trained on that week.
+
+    Raises:
+        ArtefactError: the release has no ranker, or an altered one.
+        ValueError: its trees know other features.
+    """
+    shop, cut = read_shop(layout.tables), read_cut_offs(layout)
+    state = state_at(shop, cut.test_from_week, params.train_ranker, params.split.min_purchases)
+    question = ask(shop, state, cut, params.split.min_basket)
+    read_manifest(folder / RANKER_ARTEFACT)
+    ranker = Ranker.load(folder / RANKER_ARTEFACT)
+    extra = sequence_scores(shop, question, folder, cut)
+    answer, _, _ = answer_of_ranker(question, ranker, params.evaluate.k, extra=extra)
+    return visitors_frame(question, answer, params.evaluate.k)
 
 
 def evaluate_cold_start(params: Params, layout: Layout) -> None:

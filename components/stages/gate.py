@@ -8,28 +8,41 @@ be compared; behaviour is judged on what the engines answer, not on how they are
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from threadpoolctl import threadpool_limits
 
 from components.contracts.artefacts import Layout
-from components.contracts.errors import TableError
+from components.contracts.errors import ArtefactError, TableError
 from components.contracts.messages import Filters, SearchRequest
 from components.contracts.params import Params
 from components.contracts.records import Product
 from components.data.catalogue import Catalogue
 from components.data.parquet import read_table
 from components.data.split import read_cut_offs
+from components.evaluate.report import read_report
 from components.recommend.engine import RecommendEngine
 from components.registry.canaries import canary_checks
-from components.registry.gate import Check, Verdict, decide, evidence_of, write_verdict
+from components.registry.gate import (
+    REPORT,
+    YARDSTICK,
+    Check,
+    Evidence,
+    Verdict,
+    decide,
+    evidence_of,
+    same_yardstick,
+    write_verdict,
+)
 from components.registry.store import Registry, Release
 from components.search.engine import SearchEngine
+from components.stages.evaluate import measured_now
 
 PROBES = 24
 MIN_FOUND = 0.9
@@ -85,10 +98,60 @@ def judge(params: Params, layout: Layout, release_id: str) -> Verdict:
     against = None
     if champion is not None:
         against = evidence_of(champion, latencies(Engines.load(champion.folder), visitors))
+        anew = judged_anew(params, layout, challenger, against, champion)
+        if anew is not None:
+            against = anew
+            extra.append(
+                Check(
+                    name="one yardstick",
+                    passed=True,
+                    observed=f"the champion's trees were tried on {challenger.report['cut_off']}",
+                    allowed="both on the challenger's test data",
+                    about="The data went on since the champion was tested.",
+                )
+            )
     verdict = decide(challenger, against, params.promote, extra=extra, seed=params.evaluate.seed)
     page = write_verdict(verdict, registry.verdicts)
     log.info("%s; see %s", verdict.summary, page)
     return verdict
+
+
+def judged_anew(
+    params: Params, layout: Layout, challenger: Evidence, against: Evidence, champion: Release
+) -> Evidence | None:
+    """Return the champion's evidence on the data that the challenger was tested on.
+
+    After a shift the champion's own test tells of another shop. None where both were tested on the
+    same data anyway, and where the champion cannot be tried: the tables of now are not the
+    challenger's, hold what the champion was trained on, or its trees know other features.
+    """
+    if same_yardstick(challenger, against) or not challenger.report:
+        return None
+    now = layout.reports / REPORT
+    if not now.is_file() or not against.report:
+        return None
+    report = read_report(now)
+    if any(report.get(key) != challenger.report.get(key) for key in YARDSTICK):
+        return None
+    # Trees learn from weeks before their own test.
+    if week_of(against.report) > week_of(report):
+        return None
+    try:
+        visitors = measured_now(champion.folder, params, layout)
+    except (ArtefactError, ValueError) as error:
+        log.warning("champion %s is judged by its own report: %s", champion.release_id, error)
+        return None
+    head = {key: challenger.report[key] for key in YARDSTICK}
+    return replace(against, report={**head, "rows": []}, visitors=visitors)
+
+
+def week_of(report: Mapping[str, Any]) -> int:
+    """Return the first test week of a report.
+
+    >>> week_of({"cut_off": "week 49"})
+    49
+    """
+    return int(str(report["cut_off"]).removeprefix("week "))
 
 
 def known_visitors(events: pl.DataFrame, n: int = PROBES) -> list[str]:
