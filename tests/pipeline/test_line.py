@@ -7,7 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from components.contracts.artefacts import read_manifest
+from components.contracts.artefacts import Layout, read_manifest
+from components.contracts.params import load_params
+from components.stages.evaluate import measured_now
 from tests.pipeline.conftest import Checkout
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -30,6 +32,15 @@ def test_reports_have_intervals_and_one_shipped_row_per_slice(checkout: Checkout
     assert {"popularity", "own_frequency", "own_frequency_decay", "item_knn"} <= {
         row["model"] for row in by_slice["all"]
     }
+
+
+def test_a_release_measured_anew_on_its_own_data_measures_the_same(checkout: Checkout):
+    """So may a champion be measured on a later week, for the gate."""
+    layout = Layout(checkout.root)
+    anew = measured_now(layout.artefacts, load_params(layout.params_file), layout)
+    told = pl.read_parquet(layout.artefacts / "evaluate" / "p1_visitors.parquet")
+    assert anew.equals(told)
+    assert anew["ndcg@10"].std()
 
 
 def test_slates_agree_with_the_report(checkout: Checkout):
