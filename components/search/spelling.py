@@ -108,7 +108,7 @@ def letters_of(word: str) -> int:
     """Return the set of letters and digits of a word, a bit each.
 
     >>> letters_of("abba") == letters_of("ab"), letters_of("a1") ^ letters_of("a")
-    (True, 67108864)
+    (True, 134217728)
     """
     found = 0
     for letter in word:
