@@ -88,7 +88,7 @@ from components.contracts.records import (
 from components.data.words import stems
 from components.recommend.slate import POLICY_KEYS, policy_of
 from components.state.searches import SearchState
-from components.state.store import Store
+from components.state.store import Store, memory_of
 
 logger = logging.getLogger(__name__)
 _EVENT: TypeAdapter[Event] = TypeAdapter(Event)
@@ -706,7 +706,7 @@ class Shop:
             with self.store.snapshot():
                 before: dict[str, Any] = {
                     "session": records.session(request.session_id, request.visitor_id),
-                    "memory": _memory(records, request.visitor_id),
+                    "memory": memory_of(records, request.visitor_id),
                 }
             recent, now = self._recent(request.visitor_id), self._clock(engines).now()
             places = self._places(engines, request.visitor_id, recent, now)
@@ -929,18 +929,6 @@ class _Guarded:
     def history(self, visitor_id: str) -> list[Any]:
         known = self._known(visitor_id)
         return [] if known is None else self._engine.history(known)
-
-
-def _memory(store: Store, visitor_id: str) -> dict[str, Any]:
-    """Return what a turn may read of a visitor's records, for a replay."""
-    return {
-        "basket": [line.model_dump(mode="json") for line in store.basket(visitor_id)],
-        "basket_offers": store.basket_offers(visitor_id),
-        "redemptions": store.redemptions(visitor_id),
-        "wishlist": store.wishlist(visitor_id),
-        "preferences": store.preferences(visitor_id),
-        "orders": [order.model_dump(mode="json") for order in store.orders(visitor_id)],
-    }
 
 
 def _language_model() -> Any:

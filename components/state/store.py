@@ -904,12 +904,7 @@ class Store:
             "events": [
                 e.model_dump(mode="json") for e in self.visitor_events(visitor_id, limit=100_000)
             ],
-            "basket": [line.model_dump(mode="json") for line in self.basket(visitor_id)],
-            "basket_offers": self.basket_offers(visitor_id),
-            "redemptions": self.redemptions(visitor_id),
-            "wishlist": self.wishlist(visitor_id),
-            "preferences": self.preferences(visitor_id),
-            "orders": [order.model_dump(mode="json") for order in self.orders(visitor_id)],
+            **memory_of(self, visitor_id),
             "sessions": [
                 {"session_id": row.session_id, "state": json.loads(row.state)} for row in sessions
             ],
@@ -967,6 +962,18 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+def memory_of(store: Store, visitor_id: str) -> dict[str, Any]:
+    """Return a visitor's records but for events and talk, JSON-like: what a turn may read."""
+    return {
+        "basket": [line.model_dump(mode="json") for line in store.basket(visitor_id)],
+        "basket_offers": store.basket_offers(visitor_id),
+        "redemptions": store.redemptions(visitor_id),
+        "wishlist": store.wishlist(visitor_id),
+        "preferences": store.preferences(visitor_id),
+        "orders": [order.model_dump(mode="json") for order in store.orders(visitor_id)],
+    }
 
 
 def _begin_sqlite(connection: Connection) -> None:
