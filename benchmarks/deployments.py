@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -196,8 +196,13 @@ def started_by(run: Any) -> str:
     return "event" if created is not None and created.type == "AUTOMATION" else "on demand"
 
 
-def ended(deployment_id: Any, by: str) -> Any:
+def ended(deployment_id: Any, by: str, *, known: Collection[str] = ()) -> Any:
     """Return a run of the deployment that was started so and is Completed; None if not yet.
+
+    Args:
+        deployment_id: whose runs.
+        by: see `started_by`.
+        known: names of runs that are not looked at.
 
     Raises:
         TrialError: it ended otherwise.
@@ -213,7 +218,9 @@ def ended(deployment_id: Any, by: str) -> Any:
     which = DeploymentFilter(id=DeploymentFilterId(any_=[deployment_id]))
     with get_client(sync_client=True) as client:
         for run in client.read_flow_runs(deployment_filter=which):
-            if started_by(run) != by or run.state is None or not run.state.is_final():
+            if run.name in known or started_by(run) != by:
+                continue
+            if run.state is None or not run.state.is_final():
                 continue
             if run.state.is_completed():
                 return run

@@ -31,6 +31,7 @@ from components.data.synthetic import (
 )
 
 MINUTES = 7 * 24 * 60
+LAST_CALL = 6 * 60  # minutes before a week's end after which no visit begins: all end within it
 RETRIES = 200
 
 
@@ -216,12 +217,12 @@ def play_week(
     visits = [
         (float(minute), visitor)
         for visitor, count in enumerate(counts)
-        for minute in generator.uniform(8 * 60, MINUTES - 120, count)
+        for minute in generator.uniform(8 * 60, MINUTES - 2 * LAST_CALL, count)
     ]
     visits.sort()
     log, stop = Log(), until or threading.Event()
     begun = time.monotonic() + (world.at(week, 0) - shop_time(port)).total_seconds() / speed
-    closes = begun + (MINUTES - 60) * 60 / speed
+    closes = begun + (MINUTES - LAST_CALL) * 60 / speed
     turn = iter(enumerate(visits))
     picking = threading.Lock()
 

@@ -33,6 +33,7 @@ class ShopData:
         visitor_ids: dense order of visitors.
         places: dense order of places.
         log: all purchases.
+        shown: those of them that a slate led to.
         calendar: exposures of all weeks.
     """
 
@@ -40,6 +41,7 @@ class ShopData:
     visitor_ids: tuple[str, ...]
     places: tuple[str, ...]
     log: Log
+    shown: Log
     calendar: ExposureCalendar
 
     @property
@@ -59,11 +61,16 @@ def read_shop(tables: Path) -> ShopData:
     visitors = tuple(sorted(read_table("visitors", tables)["visitor_id"]))
     places = tuple(sorted(events["place"].drop_nulls().unique()))
     kinds = ("purchase",) if (events["kind"] == "purchase").any() else ("rating", "click")
-    log = purchases_log(events, visitors, columns.product_ids, places, kinds=kinds)
+
+    def logged(rows: pl.DataFrame) -> Log:
+        return purchases_log(rows, visitors, columns.product_ids, places, kinds=kinds)
+
+    log = logged(events)
     if not len(log):
         raise TableError(f"{tables}/events.parquet: no purchase, rating or click to learn from.")
+    shown = logged(events.filter(pl.col("slate_id").is_not_null()))
     calendar = exposure_calendar(read_table("exposures", tables), columns.product_ids)
-    return ShopData(columns, visitors, places, log, calendar)
+    return ShopData(columns, visitors, places, log, shown, calendar)
 
 
 def state_at(shop: ShopData, week: int, params: TrainRankerParams, min_purchases: int) -> ShopState:

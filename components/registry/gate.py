@@ -27,7 +27,8 @@ from components.registry.store import Release
 BASELINES = ("popularity", "own_frequency", "own_frequency_decay", "item_knn")
 VISITORS_FILE = "evaluate/p1_visitors.parquet"
 REPORT = "p1_next_basket.json"
-YARDSTICK = ("protocol", "dataset", "split", "cut_off", "n")  # of a report: on what it was measured
+# Of a report: on what it was measured, and which purchases two releases are compared on.
+YARDSTICK = ("protocol", "dataset", "split", "cut_off", "n", "compared_on")
 MIN_SLICE_VISITORS = 30
 
 

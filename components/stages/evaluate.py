@@ -141,6 +141,7 @@ def evaluate_next_basket(shop: ShopData, params: Params, layout: Layout, cut: Cu
         rows=rows,
         products=int(state.rankable.sum()),
         products_per_basket=float(np.mean([len(p) for p in question.baskets.products])),
+        **({} if question.sought() is question else {"compared_on": "sought"}),
         **head,
     )
     write_report(

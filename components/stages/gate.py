@@ -141,7 +141,7 @@ def judged_anew(
     except (ArtefactError, ValueError) as error:
         log.warning("champion %s is judged by its own report: %s", champion.release_id, error)
         return None
-    head = {key: challenger.report[key] for key in YARDSTICK}
+    head = {key: challenger.report.get(key) for key in YARDSTICK}
     return replace(against, report={**head, "rows": []}, visitors=visitors)
 
 

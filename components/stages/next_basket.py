@@ -8,7 +8,7 @@ the day of the basket.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,26 @@ class Question:
                 frozenset(p for p in products.tolist() if p not in own) for products, own in pairs
             ]
         return [frozenset(products.tolist()) for products, _ in pairs]
+
+    def sought(self) -> "Question":
+        """Return the question without what a slate led to; unchanged if that is nothing, or all.
+
+        A ranking must not be judged by its own showing: what it put before a visitor's eyes is
+        bought more often for that alone, and what another would have shown there could not be.
+        """
+        baskets, shown, n = self.baskets, self.shop.shown, self.shop.n_products
+        days = int(max(baskets.day.max(initial=0), shown.day.max(initial=0))) + 1
+        pairs = (shown.visitor * n + shown.group) * days + shown.day
+        left = tuple(
+            products[~np.isin((visitor * n + products) * days + day, pairs)]
+            for visitor, day, products in zip(
+                baskets.visitor, baskets.day, baskets.products, strict=True
+            )
+        )
+        sizes = sum(len(products) for products in left)
+        if sizes in (0, sum(len(products) for products in baskets.products)):
+            return self
+        return replace(self, baskets=replace(baskets, products=left))
 
 
 def ask(shop: ShopData, state: ShopState, cut: CutOffs, min_basket: int) -> Question:
@@ -314,6 +334,12 @@ def next_basket_rows(
                     "gain_high": gain.high,
                 }
             rows.append(row)
+    sought = question.sought()
+    if sought is not question:
+        for name, answer in answers.items():
+            values = measured(sought, answer, "all", k)
+            rows.append(metric_row(values, bootstrap=n, seed=seed, model=name, slice="sought",
+                                   shipped=name == shipped, seen="kept"))  # fmt: skip
     everything = {name: measured(question, answer, "all", k) for name, answer in answers.items()}
     for label, mask in further_slices(question, cut).items():
         for name in ("popularity", reference, shipped):
@@ -366,8 +392,10 @@ def write_slates(frame: pl.DataFrame, folder: Path) -> None:
 def visitors_frame(question: Question, answer: Answer, k: int) -> pl.DataFrame:
     """Return the shipped ranking's figures per visitor: visitor_id, slice, ndcg@k, recall@k.
 
-    A visitor without targets in a slice is left out of it. The gate compares two releases by these.
+    Of what was sought alone, see `Question.sought`: the gate compares two releases by these, and
+    one of them may have filled the slates. A visitor without targets in a slice is left out of it.
     """
+    question = question.sought()
     names = [question.shop.visitor_ids[v] for v in question.baskets.visitor]
     parts = []
     for slice_ in SLICES:

@@ -47,5 +47,6 @@ def small_shop(seed: int = 3) -> ShopData:
         visitor_ids=tuple(f"v{n:02d}" for n in range(VISITORS)),
         places=("a", "b", "c"),
         log=log,
+        shown=log.take(np.zeros(len(log), bool)),
         calendar=ExposureCalendar(shares),
     )

@@ -68,3 +68,11 @@ def test_trees_that_cannot_be_tried_are_judged_by_their_own_report(layout, monke
         raise error
 
     assert anew(layout, monkeypatch, report(26), report(30), fails)[1] is None
+
+
+def test_figures_of_all_purchases_are_not_held_against_those_of_sought_ones(layout, monkeypatch):
+    sought = report(30) | {"compared_on": "sought"}
+    write_json(layout.reports / REPORT, sought)
+    new, found = anew(layout, monkeypatch, report(30), sought)
+    assert found is not None
+    assert same_yardstick(new, found)
