@@ -30,6 +30,7 @@ REPORT = "p1_next_basket.json"
 # Of a report: on what it was measured, and which purchases two releases are compared on.
 YARDSTICK = ("protocol", "dataset", "split", "cut_off", "n", "compared_on")
 MIN_SLICE_VISITORS = 30
+SOUGHT = "Only purchases that no slate led to count: who filled the slates would be judged by them."
 
 
 class Check(BaseModel):
@@ -190,7 +191,9 @@ def comparison_checks(
     if same_yardstick(challenger, champion):
         differences = paired_differences(challenger.visitors, champion.visitors, rules.metric, seed)
         if differences:
-            return paired_checks(differences, rules), {"paired": _as_json(differences)}
+            sought = challenger.report.get("compared_on") == "sought"
+            checks = paired_checks(differences, rules, about=SOUGHT if sought else "")
+            return checks, {"paired": _as_json(differences)}
     new, old = (_lift(evidence.report, rules.metric) for evidence in (challenger, champion))
     lifts = {"challenger": new, "champion": old}
     if new is None or old is None:
@@ -252,8 +255,10 @@ def paired_differences(
     return found
 
 
-def paired_checks(differences: Sequence[Difference], rules: PromoteParams) -> list[Check]:
-    """Hold every slice against what it may lose."""
+def paired_checks(
+    differences: Sequence[Difference], rules: PromoteParams, *, about: str = ""
+) -> list[Check]:
+    """Hold every slice against what it may lose; `about` stands beside each."""
     checks = []
     for difference in differences:
         allowed = rules.max_loss if difference.slice == "all" else rules.max_slice_loss
@@ -267,6 +272,7 @@ def paired_checks(differences: Sequence[Difference], rules: PromoteParams) -> li
                 passed=-mean <= allowed and not significant,
                 observed=f"{mean:+.4f} [{low:+.4f}, {high:+.4f}] over {difference.n} visitors",
                 allowed=f"a loss of at most {allowed:.4f} that may be chance",
+                about=about,
             )
         )
     return checks
@@ -350,4 +356,6 @@ def as_markdown(verdict: Verdict) -> str:
         f"| {c.name} | {'yes' if c.passed else '**no**'} | {c.observed} | {c.allowed} |"
         for c in verdict.checks
     ]
+    notes = list(dict.fromkeys(c.about for c in verdict.checks if c.about))
+    lines += ["", *notes] if notes else []
     return "\n".join(lines) + "\n"

@@ -133,3 +133,11 @@ def test_verdict_is_written_for_people_and_programs(tmp_path):
     assert "# Release b: refused" in page.read_text()
     assert read_verdict("b", tmp_path) == verdict
     assert read_verdict("other", tmp_path) is None
+
+
+def test_a_verdict_says_that_it_compared_what_was_sought():
+    pair = [evidence(name) for name in ("b", "a")]
+    for one in pair:
+        one.report["compared_on"] = "sought"
+    assert as_markdown(decide(*pair, RULES)).count("no slate led to") == 1
+    assert "no slate led to" not in as_markdown(decide(evidence("b"), evidence("a"), RULES))
