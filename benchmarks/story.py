@@ -57,6 +57,7 @@ WEEK_SECONDS = 30.0  # a busy machine answers the visits of a week in about so l
 SPEED = MINUTES * 60 / WEEK_SECONDS
 PATIENCE_WEEKS = 4  # of trying again: until the gate passes, and until the clicks are back
 TRIAL_SECONDS = 20.0
+REGAINED = 0.9  # of the clicks that were lost
 FASHION = 2.0
 NEWCOMERS = 0.35
 SEED = 5
@@ -397,7 +398,7 @@ class Story:
 
     def heals(self) -> None:
         """Week after week with what the nights make of it, until the clicks are back."""
-        wanted = self.fallen + 0.5 * (self.calm - self.fallen)
+        wanted = self.fallen + REGAINED * (self.calm - self.fallen)
         weeks: list[dict[str, Any]] = []
         while True:
             log = self.live(self.world)
@@ -558,9 +559,11 @@ def damaged_release(layout: Layout, registry: Registry) -> str:
 
 
 def turn(model: str) -> str:
-    """Return a LightGBM model's text with every leaf's value negated."""
+    """Return a LightGBM model's text with every leaf's value negated, without the trees' sizes."""
     lines = []
     for line in model.split("\n"):
+        if line.startswith("tree_sizes="):
+            continue
         if line.startswith("leaf_value="):
             values = [-float(v) for v in line.removeprefix("leaf_value=").split()]
             line = "leaf_value=" + " ".join(f"{v:.17g}" for v in values)

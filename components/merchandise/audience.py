@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from components.data.trees import read_trees
 from components.recommend.cold_content import (
     CONTENT_FEATURES,
     ColdFacts,
@@ -32,10 +33,8 @@ class AudienceModel:
 
     def score(self, features: FloatArray) -> FloatArray:
         """Return (B, L) scores of households for launches from their (B, L, F) features."""
-        import lightgbm
-
         b, n, f = features.shape
-        booster = lightgbm.Booster(model_str=self.booster)
+        booster = read_trees(self.booster, origin="model of audiences")
         flat = booster.predict(features.reshape(b * n, f), raw_score=True, num_threads=1)
         trees = np.asarray(flat, dtype=np.float32).reshape(b, n)
         alike = np.sqrt(np.maximum(features[:, :, CONTENT_FEATURES.index("likeness_mean")], 0.0))

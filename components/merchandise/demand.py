@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from components.data.trees import read_trees
 from components.recommend.cold_content import LAUNCH_WEEKS, ColdFacts
 from components.recommend.history import FloatArray, IntArray, Log
 
@@ -242,10 +243,10 @@ class DemandModel:
 
     def quantiles(self, features: FloatArray) -> NDArray[np.float64]:
         """Return (3, n) log lines: low, middle, high, in order."""
-        import lightgbm
-
         made = [
-            lightgbm.Booster(model_str=self.boosters[name]).predict(features, num_threads=1)
+            read_trees(self.boosters[name], origin=f"demand, {name}").predict(
+                features, num_threads=1
+            )
             for name in ("low", "middle", "high")
         ]
         return np.sort(np.maximum(np.asarray(made, dtype=np.float64), 0.0), axis=0)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from components.contracts.errors import ArtefactError
 from components.data.parquet import read_table
+from components.data.trees import read_trees
 from components.recommend.history import FloatArray, IntArray, Log, day_of, dense, distinct_pairs
 from components.recommend.ranker import Calibration
 
@@ -335,9 +336,7 @@ class Chance:
     def raw(self, rows: FloatArray) -> NDArray[np.float64]:
         """Return (n,) raw scores; rows are (n, F)."""
         if self._booster is None:
-            import lightgbm
-
-            self._booster = lightgbm.Booster(model_str=self.model)
+            self._booster = read_trees(self.model, origin="model of redemptions")
         if not len(rows):
             return np.zeros(0)
         return np.asarray(self._booster.predict(rows, raw_score=True, num_threads=1))

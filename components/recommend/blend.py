@@ -15,6 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from components.data.trees import read_trees
+
 FloatArray = NDArray[np.float32]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -307,11 +309,9 @@ class StackedRanker:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        import lightgbm
-
         ranker = cls()
         text = (folder / "stack.txt").read_text(encoding="utf-8")
-        ranker.booster = lightgbm.Booster(model_str=text)
+        ranker.booster = read_trees(text, origin=f"{folder}/stack.txt")
         names = (folder / "stack_columns.txt").read_text(encoding="utf-8")
         ranker.names = tuple(names.split("\n"))
         return ranker

@@ -15,7 +15,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from components.contracts.errors import ArtefactError, MissingExtraError
+from components.contracts.errors import ArtefactError
+from components.data.trees import read_trees
 from components.recommend.candidates import QUOTAS, Candidates, generate, generator_scores
 from components.recommend.features import (
     FEATURES,
@@ -31,16 +32,6 @@ RANKER_NAME = "ranker.json"
 # cut-off (docs/recommendations.md). The trees learn from windows that the Transformer has seen,
 # so its score cannot be one of their features.
 SEQUENCE_WEIGHT = 0.05
-
-
-def _lightgbm() -> Any:
-    try:
-        import lightgbm
-    except ImportError as error:
-        raise MissingExtraError(
-            "the ranker needs lightgbm: install the extra `serve` or `pipeline`."
-        ) from error
-    return lightgbm
 
 
 def sigmoid(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -128,8 +119,7 @@ class Ranker:
     def boosters(self) -> list[Any]:
         """Return the parsed models."""
         if not self._boosters:
-            lightgbm = _lightgbm()
-            self._boosters = [lightgbm.Booster(model_str=text) for text in self.models]
+            self._boosters = [read_trees(text, origin="next-basket ranker") for text in self.models]
         return self._boosters
 
     def score(self, rows: FloatArray, *, threads: int = 1) -> FloatArray:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from components.contracts.artefacts import write_json
 from components.contracts.errors import ArtefactError, MissingExtraError
+from components.data.trees import read_trees
 from components.search.features import NAMES
 
 FloatArray = NDArray[np.floating[Any]]
@@ -164,9 +165,7 @@ class LearnedRanker:
         self._line = np.linalg.solve(left, rows.T @ (weight * (target - middle))).astype(np.float32)
 
     def _open(self) -> None:
-        import lightgbm
-
-        self._trees = [lightgbm.Booster(model_str=text) for text in self._texts]
+        self._trees = [read_trees(text, origin="search ranker") for text in self._texts]
 
     def score(self, features: FloatArray) -> FloatArray:
         """Score the candidates of ONE query: a score only compares within it.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from components.contracts.artefacts import Layout
 from components.contracts.params import Params
 from components.data.parquet import read_table
+from components.data.trees import read_trees
 from components.evaluate.bootstrap import paired_interval
 from components.evaluate.metrics import hit_matrix, ndcg_at_k, recall_at_k
 from components.evaluate.report import metric_row, write_report
@@ -63,9 +64,7 @@ def train_content_ranker(
 
 def score_launches(model: str, features: FloatArray, *, threads: int = 2) -> FloatArray:
     """Return (B, L) scores."""
-    import lightgbm
-
-    booster = lightgbm.Booster(model_str=model)
+    booster = read_trees(model, origin="model of launches")
     b, n, f = features.shape
     flat = booster.predict(features.reshape(b * n, f), num_threads=threads)
     return np.asarray(flat, dtype=np.float32).reshape(b, n)

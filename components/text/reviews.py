@@ -17,6 +17,7 @@ from scipy.sparse import csr_matrix
 
 from components.contracts.errors import ArtefactError
 from components.contracts.protocols import Encoder
+from components.data.trees import read_trees
 from components.text.normalise import normalise
 
 Matrix = NDArray[np.float64]
@@ -314,8 +315,6 @@ class ReviewReader:
         Raises:
             ArtefactError: absent, damaged, or fitted with an encoder that is not given.
         """
-        import lightgbm
-
         reader = cls()
         try:
             with np.load(folder / MODEL_NAME, allow_pickle=False) as held:
@@ -337,5 +336,5 @@ class ReviewReader:
             text = (folder / STACK_NAME).read_text(encoding="utf-8")
         except (OSError, ValueError, KeyError) as error:
             raise ArtefactError(f"{folder}: no readable review model ({error}).") from error
-        reader.booster = lightgbm.Booster(model_str=text)
+        reader.booster = read_trees(text, origin=f"{folder}/{STACK_NAME}")
         return reader
