@@ -43,7 +43,7 @@ from benchmarks.deployments import (
     pointed_at,
     wait_for,
 )
-from benchmarks.shoppers import MINUTES, Log, World, play_week
+from benchmarks.shoppers import MINUTES, Log, Seen, World, play_week
 from components.contracts.artefacts import Layout, sha256_of, write_json
 from components.contracts.params import load_params
 from components.monitor.watch import read_latest
@@ -56,7 +56,8 @@ CALM_WEEKS = 2, 2  # taken in twice, as a shop would: a month at once is a jump 
 WEEK_SECONDS = 30.0  # a busy machine answers the visits of a week in about so long
 SPEED = MINUTES * 60 / WEEK_SECONDS
 PATIENCE_WEEKS = 4  # of trying again: until the gate passes, and until the clicks are back
-TRIAL_SECONDS = 20.0
+TRIAL_WEEKS = 3  # at most, beyond the first
+LAST_LOOK_SECONDS = 10.0  # the service rules on a trial every few seconds
 REGAINED = 0.9  # of the clicks that were lost
 FASHION = 2.0
 NEWCOMERS = 0.35
@@ -179,6 +180,7 @@ class Story:
         self.week = LAST_WEEK
         self.seconds = 0.0
         self.trained: list[str] = []
+        self.slates: list[Seen] = []
 
     def step(self, name: str, happened: bool, said: str, **evidence: Any) -> None:
         """Tell and keep one step.
@@ -228,18 +230,22 @@ class Story:
         return seen
 
     def live(self, world: World, *, weeks: int = 1) -> Log:
-        """Let the shoppers live on, week by week, and a trial end; return what the last week saw.
+        """Let the shoppers live on, week by week; return what the last week saw.
+
+        A trial that has not seen enough of them by then gets a few weeks more.
 
         Raises:
             TrialError: a shopper saw an error.
         """
         log = Log()
-        with self.service.running(world.at(self.week + 1, 0)):
-            for _ in range(weeks):
+        for week in range(weeks + TRIAL_WEEKS):
+            if week >= weeks and not self._canary():
+                break
+            with self.service.running(world.at(self.week + 1, 0)):
                 log = self.play(world)
-            until = time.monotonic() + TRIAL_SECONDS
-            while self._canary() and time.monotonic() < until:
-                time.sleep(1)  # the service rules on a trial every few seconds
+                until = time.monotonic() + LAST_LOOK_SECONDS
+                while self._canary() and time.monotonic() < until:
+                    time.sleep(1)
         return log
 
     def play(self, world: World, **options: Any) -> Log:
@@ -248,6 +254,7 @@ class Story:
         log = play_week(world, self.week, self.service.port, seed=SEED, speed=SPEED, **options)
         if log.errors:
             raise TrialError(f"week {self.week}: {len(log.errors)} errors: {log.errors[0]}")
+        self.slates += log.slates
         return log
 
     def look(self, **options: Any) -> dict[str, Any]:
@@ -378,11 +385,12 @@ class Story:
             checks=[check.model_dump() for check in verdict.checks] if verdict else [],
         )
         assert canary is not None
-        log = self.live(self.world)
-        apart = {
-            s.visitor_id: {o.model_version for o in log.slates if o.visitor_id == s.visitor_id}
-            for s in log.slates[:100]
-        }
+        self.slates.clear()
+        self.live(self.world)
+        log = Log(slates=self.slates)
+        apart: dict[str, set[str]] = {}
+        for slate in self.slates[:100]:  # before it can end: then all see one release
+            apart.setdefault(slate.visitor_id, set()).add(slate.model_version)
         promoted = [e for e in self.history("promote") if e["by"] == "canary watch"]
         self.step(
             "the canary answers its visitors, passes and is promoted",
