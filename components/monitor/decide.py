@@ -45,6 +45,7 @@ LOST_VOLUME = 0.6
 EXTRA_VOLUME = 1.6
 VANISHED = 0.1
 VANISHED_FROM = {"category": 0.004, "place": 0.02, "day of the week": 0.05, "hour of the day": 0.03}
+LEAST_EXPECTED = 20  # lines of a bin in a week: what is fewer may stay away by chance, or by taste
 NEW_IDENTIFIERS = 0.5
 SEASON_LIMIT = 4.0
 NEW_TEXTS = 0.01
@@ -265,7 +266,7 @@ def gone(look: Look) -> str | None:
     """A category, place, weekday or hour that always was there has all but vanished.
 
     Alone, or into as many others: where the rest has moved beyond its limit as well, taste has
-    changed, and what is out of fashion is no fault.
+    changed, and what is out of fashion is no fault. Nor is what never had more than a few buyers.
     """
     for measure, least in VANISHED_FROM.items():
         if measure not in look.alarms and measure in ("place", "hour of the day"):
@@ -274,7 +275,8 @@ def gone(look: Look) -> str | None:
         lost = [
             bin_
             for bin_, share in sorted(before.items())
-            if share >= least and now.get(bin_, 0.0) < VANISHED * share
+            if share >= max(least, LEAST_EXPECTED / max(look.reference.lines, 1.0))
+            and now.get(bin_, 0.0) < VANISHED * share
         ]
         rise = sorted(now, key=lambda b: (before.get(b, 0.0) - now[b], b))
         if lost and not look.moves_without(measure, {*lost, *rise[: len(lost)]}):

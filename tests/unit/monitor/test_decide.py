@@ -17,9 +17,15 @@ CATEGORIES = Measure("category", "category", "behaviour", "lines")
 USUAL = {"milk": 0.3, "tea": 0.2, "pets": 0.01, "bread": 0.25, "fruit": 0.24}
 
 
-def look(measure: Measure, now: dict[str, float], before: dict[str, float] = BEFORE) -> Look:
+def look(
+    measure: Measure,
+    now: dict[str, float],
+    before: dict[str, float] = BEFORE,
+    *,
+    lines: float = 4000,
+) -> Look:
     counts = np.zeros((GROUPS, len(now)))
-    counts[0] = [1000 * share for share in now.values()]
+    counts[0] = [lines * share for share in now.values()]
     week = Profile(
         16, date(2017, 4, 10), date(2017, 4, 16), 7,
         {measure.name: Histogram(measure, tuple(now), counts)}, counts.sum(axis=1),
@@ -27,7 +33,7 @@ def look(measure: Measure, now: dict[str, float], before: dict[str, float] = BEF
     alarm = Alarm(
         measure=measure.name, column=measure.column, kind=measure.kind, distance=0.12, limit=0.1
     )
-    return Look(week, Reference({measure.name: before}, 1000.0, (12, 13, 14, 15)), [alarm])
+    return Look(week, Reference({measure.name: before}, lines, (12, 13, 14, 15)), [alarm])
 
 
 @pytest.mark.parametrize(
@@ -56,3 +62,10 @@ def test_a_feast_moves_what_is_sold_and_not_how_it_is_called(measure, now, seaso
 )
 def test_a_category_lost_alone_is_a_fault_and_out_of_fashion_with_others_is_none(now, diagnosis):
     assert diagnose(look(CATEGORIES, now, USUAL), [])[0] == diagnosis
+
+
+@pytest.mark.parametrize(("lines", "diagnosis"), [(1900, "shift"), (2100, "data fault")])
+def test_a_category_of_a_few_lines_a_week_may_stay_away(lines, diagnosis):
+    """Twenty lines a week are expected of it at 2,000 lines."""
+    without = {**USUAL, "pets": 0.0}
+    assert diagnose(look(CATEGORIES, without, USUAL, lines=lines), [])[0] == diagnosis
