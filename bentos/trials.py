@@ -60,7 +60,7 @@ class Slate:
     release_id: str
     visitor_id: str
     is_after: bool
-    clicked: bool = False
+    clicked: set[str] = field(default_factory=set)
 
 
 class Clicks:
@@ -89,17 +89,17 @@ class Clicks:
                     while len(self._slates) > KEPT_SLATES:
                         self._slates.popitem(last=False)
                 elif (slate := self._slates.get(str(body.get("slate_id")))) is not None:
-                    slate.clicked = True
+                    slate.clicked.add(str(body.get("product_id")))
             if not rows:
                 return
 
     def visitors(self, release_id: str, *, after: bool) -> dict[str, tuple[int, int]]:
-        """Return visitor_id to (slates, clicked slates) of a release, before or after the start."""
+        """Return visitor_id to (slates, products clicked), of before or after the start."""
         found: dict[str, tuple[int, int]] = {}
         for slate in self._slates.values():
             if slate.release_id == release_id and slate.is_after == after:
                 shown, clicked = found.get(slate.visitor_id, (0, 0))
-                found[slate.visitor_id] = (shown + 1, clicked + slate.clicked)
+                found[slate.visitor_id] = (shown + 1, clicked + len(slate.clicked))
         return found
 
 

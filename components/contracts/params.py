@@ -393,11 +393,11 @@ class PromoteParams(Section):
         int, Field(ge=50, description="of the canary end its trial, or the watch on a promotion")
     ] = 400
     canary_max_loss: Annotated[
-        Share, Field(description="of the champion's clicked slates, at the end of a trial")
+        Share, Field(description="of the champion's clicks a slate, at the end of a trial")
     ] = 0.1
     canary_max_failures: Annotated[Share, Field(description="above the champion's")] = 0.01
     watch_max_loss: Annotated[
-        Share, Field(description="of clicked slates, at which a promotion is taken back")
+        Share, Field(description="of the clicks a slate, at which a promotion is taken back")
     ] = 0.3
 
 

@@ -1,8 +1,9 @@
 """Is a release that answers shoppers as good as the one beside it, or the one before it?
 
 In: a `Record` per release: answers, failures, times, and per visitor how many slates were shown and
-how many of them clicked. Out: a `Ruling` with the checks behind it, in words. It reads nothing and
-moves nothing: `bentos/trials.py` counts in the service and carries the ruling to the registry.
+how many products on them clicked. Out: a `Ruling` with the checks behind it, in words. It reads
+nothing and moves nothing: `bentos/trials.py` counts in the service and carries the ruling to the
+registry.
 
 Looking often finds chance differences, so clicks are compared at sample sizes that double, and each
 look may err half as often as the one before: all looks together err at most `ALPHA`. Slates of one
@@ -36,7 +37,8 @@ class Record:
         answers: requests answered or failed.
         failures: requests that ended in an error of ours.
         times_ms: wall milliseconds of its latest answers, the first few left out.
-        visitors: visitor_id to (slates shown, slates with a click).
+        visitors: visitor_id to (slates shown, products on them clicked, put into the basket or
+            bought). Whether a slate had any click says little where nearly every one has.
     """
 
     release_id: str
@@ -52,7 +54,7 @@ class Record:
 
     @property
     def click_rate(self) -> float:
-        """Slates with a click / slates, in [0, 1]; 0 without slates."""
+        """Products clicked / slates, from 0 up; 0 without slates."""
         return sum(clicked for _, clicked in self.visitors.values()) / max(self.slates, 1)
 
     @property
@@ -94,7 +96,7 @@ def rate_variance(record: Record) -> float:
     if not slates:
         return 0.0
     squares = sum((c - rate * n) ** 2 for n, c in record.visitors.values())
-    return max(squares, rate * (1 - rate)) / slates**2
+    return max(squares, rate) / slates**2
 
 
 def look_of(slates: int) -> int | None:
@@ -154,14 +156,14 @@ def click_check(new: Record, old: Record, *, least_loss: float = 0.0) -> Check:
     """
     worse, difference, limit = is_worse(new, old)
     lost = -difference > least_loss * old.click_rate
-    shown = f"{new.click_rate:.1%} of {new.slates} slates clicked"
+    shown = f"{new.click_rate:.2f} clicks a slate on {new.slates} slates"
     return Check(
         name="clicks on slates",
         passed=not (worse and lost),
-        observed=f"{shown}, the other {old.click_rate:.1%} of {old.slates}",
+        observed=f"{shown}, the other {old.click_rate:.2f} on {old.slates}",
         allowed="no loss beyond chance"
         if limit == float("-inf")
-        else f"no loss beyond chance ({limit:+.1%} here)",
+        else f"no loss beyond chance ({limit:+.2f} here)",
     )
 
 
@@ -185,8 +187,8 @@ def judge_canary(canary: Record, champion: Record, rules: PromoteParams) -> Ruli
         Check(
             name="clicks at the end of the trial",
             passed=loss <= allowed,
-            observed=f"{canary.click_rate:.1%} against {champion.click_rate:.1%}",
-            allowed=f"a loss of at most {allowed:.1%}",
+            observed=f"{canary.click_rate:.2f} against {champion.click_rate:.2f}",
+            allowed=f"a loss of at most {allowed:.2f} clicks a slate",
         )
     )
     failed = _failed(checks)

@@ -30,7 +30,7 @@ def record(name: str, slates: int, rate: float, **more) -> Record:
 def test_a_click_rate_counts_slates_and_its_error_counts_visitors():
     one = Record("a", visitors={"v": (3, 1), "w": (1, 1)})
     assert (one.slates, one.click_rate) == (4, 0.5)
-    # Residuals 1 - 1.5 and 1 - 0.5: (0.25 + 0.25) / 16, and never below the binomial's 0.25 / 16.
+    # Residuals 1 - 1.5 and 1 - 0.5: (0.25 + 0.25) / 16, and never below the Poisson error 0.5 / 16.
     assert rate_variance(one) == pytest.approx(0.5 / 16)
     assert rate_variance(Record("a")) == 0
 
@@ -44,7 +44,7 @@ def test_little_seen_goes_on():
 def test_a_clear_loss_stops_at_the_first_look_with_both_figures():
     ruling = judge_canary(record("b", 60, 0.05), record("a", 600, 0.5), RULES)
     assert ruling.action == "stop"
-    assert "5.0% of 60 slates clicked, the other 50.0% of 600" in ruling.reason
+    assert "0.05 clicks a slate on 60 slates, the other 0.50 on 600" in ruling.reason
 
 
 def test_as_good_passes_at_the_end_of_the_trial():
@@ -105,3 +105,14 @@ def test_all_looks_together_err_as_seldom_as_stated():
 
 def test_looks_double():
     assert [look_of(n) for n in (50, 150, 200, 399, 400)] == [0, 1, 2, 2, 3]
+
+
+@pytest.mark.parametrize(("clicks", "action"), [(12, "pass"), (6, "stop")])
+def test_where_nearly_every_slate_has_a_click_their_number_tells(clicks, action):
+    def seen(name: str, a_visitor: int) -> Record:
+        visitors = {f"v{n}": (4, a_visitor + n % 3 - 1) for n in range(60)}
+        return Record(name, answers=240, visitors=visitors)
+
+    new, before = seen("new", clicks), seen("old", 12)
+    assert judge_promotion(new, before, RULES).action == action
+    assert judge_canary(new, before, RULES).action == action
